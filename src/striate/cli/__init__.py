@@ -1,7 +1,7 @@
 """The command line: one file a verb, each loaded only when it is called.
 
-`striate --help` reads the table below and nothing else, so that it starts at once and without torch. Whatever a user can
-cause ends here as a fact and a way out on stderr, with exit code 2 and no traceback; what is our fault keeps its traceback.
+`striate --help` reads the table below and nothing else, so that it starts at once and without torch. Whatever a user
+can cause ends here as a fact and a way out on stderr, with exit code 2 and no traceback; our own faults keep theirs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import io
 import os
 import re
 import sys
-from collections.abc import Sequence
 from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from importlib import import_module
 from importlib.metadata import version
@@ -80,12 +79,12 @@ class Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = "striate", **extra: Any) -> NoReturn:
+    def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run one verb and exit: 0 done, 1 the verb's own "no", 2 refused, 130 stopped."""
         try:
-            code = super().main(args, prog_name, **{**extra, "standalone_mode": False})
+            code = super().main(*args, **{**options, "standalone_mode": False})
             sys.stdout.flush()
-        except click.UsageError as error:
+        except click.ClickException as error:
             _exit(2, _usage(error))
         except Refusal as refusal:
             _exit(2, str(refusal))
@@ -110,28 +109,30 @@ def _exit(code: int, message: str = "") -> NoReturn:
     sys.exit(code)
 
 
-def _usage(error: click.UsageError) -> str:
+def _usage(error: click.ClickException) -> str:
     """What click has against a command line, as a fact and a way out."""
-    verb = error.ctx.command_path if error.ctx else "striate"
+    context: click.Context | None = getattr(error, "ctx", None)
+    verb = context.command_path if context else "striate"
     message = error.message.rstrip(".")
     for theirs, ours in IN_OUR_WORDS:
         message = re.sub(theirs, ours, message)
-    wanted = (
-        error.param.get_error_hint(error.ctx).replace("'", "")
-        if isinstance(error, click.BadParameter) and error.param
-        else ""
-    )
     match error:
-        case click.NoSuchOption(ctx=click.Context() as context):
-            known = [name for parameter in context.command.params for name in parameter.opts]
+        case click.NoSuchOption() if context:
+            known = [name for parameter in context.command.get_params(context) for name in parameter.opts]
             return str(NotFound("option", error.option_name, known, see=f"{verb} --help"))
-        case click.MissingParameter():
-            fact = f"{verb} needs {wanted}"
-        case click.BadParameter():
-            fact = f"Cannot read {wanted}: {message}"
+        case click.MissingParameter(param=click.Parameter() as wanted):
+            fact = f"{verb} needs {_called(wanted, context)}"
+        case click.BadParameter(param=click.Parameter() as given):
+            fact = f"Cannot read {_called(given, context)}: {message}"
+        case click.FileError():
+            fact = f"Cannot use {error.ui_filename}: {message}"
         case _:
             fact = f"{verb}: {message[:1].lower()}{message[1:]}"
     return f"{fact}. What it takes, with examples: {verb} --help"
+
+
+def _called(parameter: click.Parameter, context: click.Context | None) -> str:
+    return parameter.get_error_hint(context).replace("'", "")
 
 
 def _system(error: OSError) -> str:
@@ -147,7 +148,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=Verbs, invoke_without_command=True, epilog=EXAMPLES, subcommand_metavar="VERB ...")
+@click.group("striate", cls=Verbs, invoke_without_command=True, epilog=EXAMPLES, subcommand_metavar="VERB ...")
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version and stop."
 )
@@ -163,4 +164,4 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without × shows ?, and the work goes on
-    verbs.main()
+    verbs.main(prog_name="striate")
