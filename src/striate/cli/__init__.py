@@ -75,6 +75,14 @@ class Verbs(click.Group):
             raise NotFound("verb", args[0], VERBS, see="striate --help")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if error.ctx is None and (verb := ctx.invoked_subcommand):  # click forgets whose option lacked its value
+                error.ctx = click.Context(click.Command(verb), ctx, verb)
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
