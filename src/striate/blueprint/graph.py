@@ -1,0 +1,236 @@
+"""The graph: the flat, ordered, named program that drafting a blueprint on a volume yields.
+
+The ledger, torch, the diagram, JSON, liveness and weight sharing all meet here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import NamedTuple
+
+from striate.blueprint.layer import Layer, Placed
+from striate.blueprint.sliding import Remedy
+from striate.blueprint.refusal import CannotJoin, CannotMake, CannotPlace, NotFound, Refusal
+from striate.blueprint.volume import Volume
+from striate.blueprint.window import FITS, Field, Interval
+from striate.blueprint.wiring import Blueprint, Wire
+
+MOST_NODES = 100_000  # ResNet-1202 has 6,000
+
+
+class Node(NamedTuple):
+    """One step of the program: `op` is a layer, or "input", "concat", "add", "multiply"; `inputs` name earlier nodes."""
+
+    name: str
+    op: Layer | str
+    inputs: tuple[str, ...]
+    placed: Placed
+    field: Field
+    twin: str | None = None  # the node whose weights this one uses
+    gated: bool = False  # a squeeze gate made it read the whole input; its field follows the content
+
+    @property
+    def output(self) -> Volume:
+        return self.placed.output
+
+    @property
+    def parameters(self) -> int:
+        """Numbers trained here and not already counted at a twin."""
+        return 0 if self.twin else sum(prod(shape) for shape in self.placed.weights.values())
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which each reads only earlier ones; `taps` names the ways out, "out" the main one."""
+
+    nodes: tuple[Node, ...]
+    taps: Mapping[str, str]
+    _by_name: dict[str, Node] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {node.name: node for node in self.nodes})
+
+    def __getitem__(self, name: str) -> Node:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise NotFound("node", name, self._by_name) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def volume(self) -> Volume:
+        """The input's."""
+        return self.nodes[0].output
+
+    @property
+    def output(self) -> Volume:
+        """The main way out's."""
+        return self[self.taps["out"]].output
+
+    @property
+    def parameters(self) -> int:
+        return sum(node.parameters for node in self.nodes)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one example; nodes that are not known count nothing here (`unknown` says whether there are any)."""
+        return sum(node.placed.macs or 0 for node in self.nodes)
+
+    @property
+    def unknown(self) -> bool:
+        return any(node.placed.macs is None for node in self.nodes)
+
+    def last_readers(self) -> dict[str, str]:
+        """For each node that is read, the last node that reads it. Ways out are not in it: they are kept."""
+        last = {name: node.name for node in self.nodes for name in node.inputs}
+        return {name: reader for name, reader in last.items() if name not in set(self.taps.values())}
+
+
+@dataclass(frozen=True)
+class Pen:
+    """Draws a blueprint into a graph, placing each layer as it goes. `room` is where in the tree it stands."""
+
+    nodes: dict[str, Node]
+    taps: dict[str, str]
+    homes: dict[str, str]  # the first place of each Shared name
+    room: str = ""
+    fit: str | None = None
+    twin_of: tuple[str, str] | None = None  # (this room, the room whose weights are used)
+
+    def inside(self, name: str) -> Pen:
+        return Pen(self.nodes, self.taps, self.homes, f"{self.room}.{name}" if self.room else name, self.fit, self.twin_of)
+
+    def volume(self, x: Wire) -> Volume:
+        return self.nodes[self._single(x)].placed.output
+
+    def draw(self, part: Blueprint, x: Wire) -> Wire:
+        return self.place(part, x) if isinstance(part, Layer) else part.draw(self, x)
+
+    def place(self, layer: Layer, x: Wire) -> str:
+        source = self.nodes[self._single(x)]
+        if self.fit and getattr(layer, "fit", self.fit) is None:
+            layer = replace(layer, fit=self.fit)  # type: ignore[call-arg]
+        try:
+            placed = layer.place(source.placed.output)
+        except Refusal as refusal:
+            refusal.where = refusal.where or self.room
+            raise
+        seen = source.field
+        if placed.windows:
+            seen = Field(seen.rows.through(placed.windows[0]), seen.columns.through(placed.windows[1]))
+        return self._write(Node(self.room or _word(layer), layer, (source.name,), placed, seen, self._twin(placed), source.gated))
+
+    def join(self, how: str, wires: list[Wire], hint: str = "") -> str:
+        sources = [self.nodes[self._single(x)] for x in wires]
+        volumes = [node.placed.output for node in sources]
+        fields = [node.field for node in sources]
+        first = volumes[0]
+        if how == "concat":
+            if any(volume.grid != first.grid for volume in volumes):
+                raise CannotJoin(self._refusal("concat", volumes, " , "), hint or "Their heights and widths differ.", where=self.room, volume=volumes)
+            output = Volume(sum(volume.channels for volume in volumes), *first.grid)
+        elif how == "add":
+            if any(volume != first for volume in volumes):
+                raise CannotJoin(self._refusal("add", volumes, " + "), hint or "The volumes differ.", where=self.room, volume=volumes)
+            output = first
+        else:
+            if any(volume != first and volume != Volume(first.channels) for volume in volumes):
+                raise CannotJoin(self._refusal("multiply", volumes, " × "), hint or "The volumes differ.", where=self.room, volume=volumes)
+            output = first
+        gated = any(node.gated for node in sources)
+        if how == "multiply" and any(volume != first for volume in volumes):
+            fields, gated = [f for f, volume in zip(fields, volumes, strict=True) if volume == first], True
+        seen = Field(_joined([f.rows for f in fields]), _joined([f.columns for f in fields]))
+        return self._write(Node(self.room or how, how, tuple(node.name for node in sources), Placed(output), seen, None, gated))
+
+    def tap(self, name: str, x: Wire) -> None:
+        if name in self.taps or name == "out":
+            raise CannotMake(f'Cannot tap "{name}" at {self.room or "the input"}: that way out is taken; each has a name of its own, and "out" is the main one.')
+        self.taps[name] = self._single(x)
+
+    def sharing(self, name: str) -> Pen:
+        home = self.homes.setdefault(name, self.room)
+        return self if home == self.room else replace(self, twin_of=(self.room, home))
+
+    def _twin(self, placed: Placed) -> str | None:
+        if self.twin_of is None or not (placed.weights or placed.buffers):
+            return None
+        here, home = self.twin_of
+        twin = self.nodes.get(home + self.room.removeprefix(here))
+        if twin is None or twin.placed.weights != placed.weights:
+            there = dict(twin.placed.weights) if twin else "nothing"
+            raise CannotJoin(f"Cannot share {home} with {self.room}: {there} there, {dict(placed.weights)} here.", "Shared weights need the same shapes.", where=self.room)
+        return twin.twin or twin.name
+
+    def _write(self, node: Node) -> str:
+        if node.name in self.nodes:
+            raise CannotMake(f'Cannot name two nodes "{node.name}".', "Each part of a network has a name of its own.", where=node.name)
+        if len(self.nodes) >= MOST_NODES:
+            raise CannotMake(f"Cannot draft more than {MOST_NODES:,} nodes.", "The largest network published here has about 6,000.")
+        self.nodes[node.name] = node
+        return node.name
+
+    def _single(self, x: Wire) -> str:
+        if isinstance(x, tuple):
+            raise CannotMake(f"Cannot place {self.room}: it is given a bundle of {len(x)} wires ({', '.join(x)}); only a Dag takes several.", where=self.room)
+        return x
+
+    def _refusal(self, how: str, volumes: list[Volume], sign: str) -> str:
+        return f"Cannot {how} {self.room or 'them'}: {sign.join(map(str, volumes)).replace(' , ', ', ')}."
+
+
+def sizes(blueprint: Blueprint, volume: Volume, fit: str | None = None, around: int = 40) -> list[Remedy]:
+    """Input sizes near `volume` on which the whole network can be placed, nearest first, at most two."""
+    found: list[Remedy] = []
+    for d in sorted(range(-around, around + 1), key=abs):
+        near = volume._replace(height=volume.height + d, width=volume.width + d)
+        if d and min(near) > 0 and len(found) < 2:
+            try:
+                found.append(Remedy(f"a network input of {near}", blueprint, near, draft(blueprint, near, fit).output))
+            except Refusal:
+                continue
+    return found
+
+
+def _joined(axes: list[Interval]) -> Interval:
+    first, *rest = axes
+    for axis in rest:
+        first = first.join(axis)
+    return first
+
+
+def _word(layer: Layer) -> str:
+    return type(layer).__name__.lower()
+
+
+def draft(blueprint: Blueprint, volume: Volume | str, fit: str | None = None) -> Graph:
+    """Place a blueprint on a volume: the graph. `fit` is for every layer that does not say its own.
+
+    Raises CannotPlace (the place's name and what fits), CannotJoin, CannotMake.
+    """
+    if fit is not None and fit not in FITS:
+        raise NotFound("fit", fit, FITS)
+    volume = Volume.parse(volume) if isinstance(volume, str) else Volume(*volume).checked()
+    pen = Pen({}, {}, {}, fit=fit)
+    start = pen._write(Node("input", "input", (), Placed(volume), Field()))
+    try:
+        end = pen.draw(blueprint, start)
+    except CannotPlace as refusal:
+        if refusal.volume != volume:  # not the first layer: a size of the network's own input says more than one of this layer's
+            own = refusal.search
+            refusal.search = lambda: [*(r for r in own() if not r.text.endswith("input")), *sizes(blueprint, volume, fit)]
+        raise
+    except RecursionError:
+        raise CannotMake("Cannot draft a blueprint nested this deep.", "A hundred levels are plenty for any network published.") from None
+    taps = {name: node for name, node in pen.taps.items()} | {"out": pen._single(end)}
+    return Graph(tuple(pen.nodes.values()), taps)

@@ -1,0 +1,109 @@
+"""What a layer is: fields as torch names them, and one method of physics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
+
+from striate.blueprint.refusal import CannotMake
+from striate.blueprint.volume import LIMIT, Volume
+from striate.blueprint.window import FITS, Reading
+
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
+NONE: Shapes = MappingProxyType({})
+
+
+class Placed(NamedTuple):
+    """A layer on a volume: all that follows from it.
+
+    Parameters, bytes, receptive field and state-dict shapes are derived from these, once, elsewhere.
+    """
+
+    output: Volume
+    weights: Shapes = NONE  # trained, by their state-dict name
+    buffers: Shapes = NONE  # kept but not trained
+    macs: int | None = 0  # multiply-adds of weights with values, one example; None: not known
+    windows: tuple[Reading, Reading] | None = None  # how rows and columns are read; None: cell by cell
+    unread: tuple[int, int] = (0, 0)  # real rows and columns that no window reaches
+
+
+def _whole(least: int) -> Any:
+    def check(value: object) -> str | None:
+        numbers = list(_flat(value))
+        if not numbers or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
+            return "a whole number"
+        return None if all(least <= n <= LIMIT for n in numbers) else f"from {least} to {LIMIT:,}"
+
+    return check
+
+
+def _flat(value: object) -> Any:
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _flat(part)
+    else:
+        yield value
+
+
+def _among(*words: object) -> Any:
+    return lambda value: None if value in words else "one of " + ", ".join(map(str, words))
+
+
+def _number(low: float, high: float) -> Any:
+    def check(value: object) -> str | None:
+        honest = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+        return None if honest else f"a number from {low:g} to {high:g}"
+
+    return check
+
+
+# What a field may hold, by its name: the one place where sizes are bounded, before anything is computed from them.
+BOUNDS: dict[str, Any] = {
+    **dict.fromkeys(("out_channels", "out_features", "kernel_size", "stride", "dilation", "groups", "num_groups", "size", "output_size"), _whole(1)),
+    **dict.fromkeys(("padding", "output_padding"), _whole(0)),
+    "fit": _among(*FITS),
+    "p": _number(0, 1),
+    "eps": _number(0, 1),
+    "momentum": _number(0, 1),
+    **dict.fromkeys(("bias", "affine", "transposed", "count_include_pad", "average"), _among(True, False)),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A leaf of a blueprint. A layer of your own is a frozen dataclass with a `place` method (and a torch form: `nn.realise.register`)."""
+
+    choices: ClassVar[Mapping[str, tuple[object, ...]]] = NONE  # type: ignore[assignment]  # words a field may hold, where there is a closed list
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if value is None:
+                continue  # each layer's own docstring says what None means
+            check = _among(*self.choices[name]) if name in self.choices else BOUNDS.get(name)
+            if check is None or (isinstance(value, str) and name == "padding" and value == "same"):
+                continue
+            if wanted := check(value):
+                raise CannotMake(f"Cannot make {self!r}: {name} is {value!r}; it must be {wanted}.", layer=self)
+
+    def place(self, volume: Volume) -> Placed:
+        """Put the layer on a volume; raises CannotPlace where it does not fit."""
+        raise NotImplementedError(f"{type(self).__name__} needs a place(volume) method: its output, weights and MACs")
+
+    def __repr__(self) -> str:
+        return typed(self)
+
+
+def typed(layer: Layer, name: str = "", leave: tuple[str, ...] = ()) -> str:
+    """The layer as its author would type it: what must be said bare, the rest by name, defaults unsaid. `eval` gives it back."""
+    said = [(field, getattr(layer, field.name)) for field in fields(layer) if field.name not in leave]
+    words = [repr(value) if field.default is MISSING else f"{field.name}={value!r}" for field, value in said if value != field.default]
+    return f"{name or type(layer).__name__}({', '.join(words)})"
+
+
+def pair(value: Any) -> tuple[Any, Any]:
+    """(rows, columns) of a field that may be said once for both."""
+    return value if isinstance(value, tuple) else (value, value)

@@ -1,0 +1,102 @@
+"""How Striate says no: a fact, the numbers, the way out.
+
+Every error that a user can cause is a `Refusal`; its text is part of the product and is tested. What cannot, and where; the sum, which is
+valid Python; what fits, each remedy found by trying it. Nothing here is for our own mistakes: those are `assert`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+
+class Refusal(ValueError):
+    """A fact, the numbers, the way out: `str()` is those lines.
+
+    `fact` is a whole sentence ("Cannot place conv1: …"), `why` the arithmetic, `ways` what would fit. `where` names the place in the network or
+    the file, `layer` and `volume` are the two that do not go together, where there are such.
+    """
+
+    fact: str
+    why: str
+    ways: str
+    remedies: tuple[Any, ...] = ()  # each change that was tried and fits, least first
+
+    def __init__(self, fact: str, why: str = "", ways: str = "", *, where: str = "", layer: object = None, volume: object = None) -> None:
+        super().__init__(fact)
+        self.fact, self.why, self.ways = fact, why, ways
+        self.where, self.layer, self.volume = where, layer, volume
+
+    def __str__(self) -> str:
+        return "\n    ".join(line for line in (self.fact, self.why, self.ways) if line)
+
+
+class CannotMake(Refusal):
+    """A layer or a wiring is given a number that means nothing: no channels, a stride of 0, 1e9 filters."""
+
+
+class CannotJoin(Refusal):
+    """The volumes that a concat, an add or a multiply receives do not go together."""
+
+
+class CannotRead(Refusal):
+    """A text or a file is not what it should be; names the line, the column or the byte where it can."""
+
+
+class CannotWrite(Refusal):
+    """A file or folder cannot be written; what stood there before still stands."""
+
+
+class CannotBuild(Refusal):
+    """A graph cannot become a module: no torch form for a layer, or more memory than there is."""
+
+
+class CannotLoad(Refusal):
+    """Weights do not fit the network they are meant for."""
+
+
+class CannotTrain(Refusal):
+    """Data, network and recipe do not go together."""
+
+
+class CannotPlace(Refusal):
+    """A layer does not go on the volume it is given. Remedies are searched for only when they are read, and each is tried."""
+
+    def __init__(self, layer: object, volume: object, why: str, *, search: Callable[[], Iterable[Any]] = tuple, otherwise: str = "") -> None:
+        super().__init__("", why, layer=layer, volume=volume)
+        self.search, self._otherwise = search, otherwise
+
+    @property
+    def fact(self) -> str:  # type: ignore[override]
+        return f"Cannot place {self.where + ': ' if self.where else ''}{self.layer!r} on {self.volume}"
+
+    @fact.setter
+    def fact(self, _: str) -> None:
+        """The fact follows from where, layer and volume; `where` is learned on the way up."""
+
+    @cached_property
+    def remedies(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return tuple(self.search())
+
+    @property
+    def ways(self) -> str:  # type: ignore[override]
+        found = [f"What fits: {', '.join(map(str, self.remedies))}"] if self.remedies else []
+        ways = "; or ".join([*found, *([self._otherwise] if self._otherwise else [])])
+        return ways and f"{ways}."
+
+    @ways.setter
+    def ways(self, _: str) -> None:
+        """Found by trying, when read."""
+
+
+class NotFound(Refusal):
+    """A name that is not among the known ones; says which are near."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], see: str = "") -> None:
+        known = list(known)
+        near = get_close_matches(name.lower(), known, n=3, cutoff=0.6) or [k for k in known if name and name.lower() in k][:3]
+        ways = (f" Near: {', '.join(near)}." if near else "") + (f" All of them: {see}" if see else f" Known: {', '.join(known)}." if not near else "")
+        super().__init__(f'No {kind} "{name}".{ways}', where=name)
+        self.near = tuple(near)
