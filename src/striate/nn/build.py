@@ -1,0 +1,148 @@
+"""Blueprint or graph -> nn.Module: submodules nested by the nodes' names, run in the graph's order."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from striate.blueprint import Blueprint, CannotBuild, Graph, Node, Refusal, Volume, draft, replay
+from striate.blueprint import layers as L
+from striate.nn.realise import realise
+
+JOINS = {
+    "concat": lambda values: torch.cat(values, 1),
+    "add": lambda values: reduce(torch.add, values),
+    "multiply": lambda values: reduce(torch.mul, values),
+}
+FRESH = (L.Conv, L.Linear, L.BatchNorm, L.LocallyConnected)  # layers whose output is a tensor of its own, which they do not need for their gradient
+
+
+class Network(nn.Module):
+    """A graph as a module: N×C×H×W in; out a way out's N×C×H×W (N×C where its volume is a vector), or a dict of them where the graph has several.
+
+    `graph` is what it runs, `metadata` what its file says of it (classes, preprocessing, provenance). Each value is let go after its last reader.
+    Any input size that the graph accepts with the same weights runs; another is refused by name.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        self.metadata: dict[str, Any] = {}
+        self._accepted = {tuple(graph.volume)}
+        last = graph.last_readers()
+        self._steps = []
+        for node in graph.nodes[1:]:
+            done = tuple(name for name in dict.fromkeys(node.inputs) if last.get(name) == node.name)
+            self._steps.append((node.name, node.op if isinstance(node.op, str) else tuple((node.twin or node.name).split(".")), node.inputs, done))
+            if not isinstance(node.op, str) and node.twin is None:
+                self._nest(node, graph[node.inputs[0]])
+        self._ends = [(tap, name, graph[name].output.is_vector) for tap, name in graph.taps.items()]
+
+    def _nest(self, node: Node, source: Node) -> None:
+        *rooms, leaf = node.name.split(".")
+        at: nn.Module = self
+        for room in rooms:
+            if room not in at._modules:
+                at.add_module(room, nn.Module())
+            at = at._modules[room]  # type: ignore[assignment]
+        try:
+            module = realise(node.op, source.output)
+        except Refusal as refusal:
+            refusal.where = refusal.where or node.name
+            raise
+        if isinstance(module, nn.ReLU | nn.ReLU6) and self._alone(node, source):
+            module.inplace = True
+        at.add_module(leaf, module)
+
+    def _alone(self, node: Node, source: Node) -> bool:
+        """Whether `node` may overwrite what it reads: nobody else reads it, and it is no view of another's."""
+        fresh = source.op in JOINS or isinstance(source.op, FRESH)
+        return fresh and source.name not in self.graph.taps.values() and sum(source.name in other.inputs for other in self.graph.nodes) == 1
+
+    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+        if not torch.compiler.is_compiling() and tuple(x.shape[1:]) not in self._accepted:
+            self._accept(x)
+        values = {"input": x}
+        for name, op, inputs, done in self._steps:
+            read = [values[i] for i in inputs]
+            values[name] = JOINS[op](read) if isinstance(op, str) else reduce(getattr, op, self)(read[0])
+            del read
+            for i in done:
+                del values[i]
+        outs = {tap: values[name].squeeze((2, 3)) if vector else values[name] for tap, name, vector in self._ends}
+        return outs["out"] if len(outs) == 1 else outs
+
+    def _accept(self, x: Tensor) -> None:
+        """Place the whole graph on an input of another size before running it, so that a refusal names the layer and what fits."""
+        if x.dim() != 4:
+            raise Refusal(f"Cannot run on a tensor of {'×'.join(map(str, x.shape))}: N×C×H×W is wanted, here N×{self.graph.volume}.")
+        other = replay(self.graph, volume=Volume(*x.shape[1:]))
+        for mine, theirs in zip(self.graph.nodes, other.nodes, strict=True):
+            for name, shape in mine.placed.weights.items():
+                if theirs.placed.weights[name] != shape:
+                    raise Refusal(
+                        f"Cannot run {mine.name} on {other.volume}: its {name} is {_by(shape)}, this input wants {_by(theirs.placed.weights[name])}.",
+                        ways=f"Give the network {self.graph.volume}.",
+                    )
+        self._accepted.add(tuple(x.shape[1:]))
+
+    def extra_repr(self) -> str:
+        return f"{self.graph.volume} -> {self.graph.output}, {self.graph.parameters:,} parameters"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def build(network: Blueprint | Graph | str, volume: Volume | str | None = None, *, fit: str | None = None, device: str | torch.device = "cpu") -> Network:
+    """The network as an nn.Module, its convolutions He-initialised.
+
+    `network` is a blueprint, a graph, or a name of the zoo ("resnet50", "googlenet(aux=True)"); a name has its own input volume, a blueprint needs one.
+    Raises CannotBuild, and whatever drafting raises.
+    """
+    graph = as_graph(network, volume, fit)
+    needed, free = 4 * graph.parameters, _free_bytes()
+    if torch.device(device).type == "cpu" and needed > free:
+        raise CannotBuild(
+            f"Cannot build a network of {graph.parameters:,} parameters: {needed / 1e9:,.1f} GB of weights, {free / 1e9:,.1f} GB of memory free.",
+            ways='device="meta" builds it without its weights.',
+        )
+    with torch.device(device):
+        module = Network(graph)
+        initialise(module)
+    return module
+
+
+def as_graph(network: Blueprint | Graph | str, volume: Volume | str | None = None, fit: str | None = None) -> Graph:
+    """A drafted graph from whatever names a network."""
+    if isinstance(network, Graph):
+        return network if volume is None else replay(network, volume=Volume.parse(volume) if isinstance(volume, str) else Volume(*volume))
+    if isinstance(network, str):
+        from striate import zoo
+
+        entry, network = zoo.call(network)
+        volume = volume or entry.input
+    if volume is None:
+        raise CannotBuild("Cannot build a blueprint without its input volume.", ways='Say it: build(blueprint, "3x224x224").')
+    return draft(network, volume, fit)
+
+
+def initialise(module: nn.Module) -> None:
+    """He et al. 2015 (arXiv 1502.01852, equation 10) for convolutions, biases 0; everything else as torch makes it."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d) and not part.weight.is_meta:
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+
+
+def _free_bytes() -> float:
+    """Memory that can still be had, or infinity where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return float("inf")

@@ -1,0 +1,45 @@
+"""Model files: one .safetensors that holds the weights and says which network, which classes, which preprocessing, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+
+from striate import __version__
+from striate.blueprint import CannotLoad, graph_to_json
+from striate.blueprint.files import write_atomically
+from striate.blueprint.modelfile import FORMAT, read_header
+from striate.nn.build import Network
+
+
+def save(network: Network, path: str | Path, **metadata: Any) -> Path:
+    """Write `network` and what is to be known of it (added to its own `metadata`); whole or not at all. Raises CannotWrite."""
+    said = {"format": FORMAT, "striate": __version__, **network.metadata, **metadata}
+    said["graph"] = graph_to_json(network.graph)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    return write_atomically(Path(path), to_bytes(state, {"striate": json.dumps(said, ensure_ascii=False)}))
+
+
+def load(path: str | Path) -> Network:
+    """The network of a model file, in evaluation mode, with its `metadata`. Raises CannotRead, CannotLoad.
+
+    Nothing is allocated before the header's shapes are found to be those of its graph.
+    """
+    header = read_header(path)
+    with torch.device("meta"):
+        network = Network(header.graph)
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    if odd := sorted(name for name in wanted.keys() | header.shapes.keys() if wanted.get(name) != header.shapes.get(name)):
+        has, wants = ("×".join(map(str, shapes[odd[0]])) if odd[0] in shapes else "missing" for shapes in (header.shapes, wanted))
+        raise CannotLoad(f"Cannot load {path}: {len(odd)} tensors are not those of its own network; {odd[0]} is {has}, wanted {wants}.")
+    network.load_state_dict(load_file(path), assign=True)
+    network.metadata = header.metadata
+    return network.eval()
+
+
+__all__ = ["load", "save"]
