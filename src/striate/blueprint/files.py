@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,38 +15,37 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     A link keeps pointing where it did: its target is replaced. Raises CannotWrite with the system's reason (no room, no right, no such folder); then
     what stood at `path` still stands and nothing else is left. When it returns, file and folder are on the disk.
     """
-    place = Path(os.path.realpath(path))
-    draft = ""
     try:
+        place = Path(os.path.realpath(path))
         if place.is_dir():
             raise IsADirectoryError("it is a folder")
-        handle, draft = tempfile.mkstemp(prefix=f".{place.name[:64]}.", suffix=".part", dir=place.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fchmod(handle, _mode(place))
-            os.fsync(handle)
-        os.replace(draft, place)
-    except BaseException as error:
-        if draft:
-            with suppress(OSError):
-                os.unlink(draft)
-        if isinstance(error, OSError | ValueError):
-            why = (getattr(error, "strerror", None) or str(error)).lower()
-            raise CannotWrite(f"Cannot write {os.fspath(path)}: {why}. What stood there before still stands.", where=os.fspath(path)) from None
-        raise
+        _replace(place, content.encode() if isinstance(content, str) else content)
+    except (OSError, ValueError) as error:  # ValueError: a name no file can have
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise CannotWrite(
+            f"Cannot write {os.fspath(path)}: {why}. What stood there before still stands.", where=os.fspath(path)
+        ) from None
     _sync(place.parent)
     return Path(path)
 
 
-def _mode(place: Path) -> int:
-    """The permissions the file has, or that a new one would be given (a temporary file is its owner's alone)."""
+def _replace(place: Path, content: bytes) -> None:
+    draft = place.with_name(f".{place.name[:64]}.{os.urandom(4).hex()}.part")
+    handle = os.open(
+        draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+    )  # what the user's umask leaves of it
     try:
-        return place.stat().st_mode & 0o777
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if place.exists():
+                os.chmod(draft, place.stat().st_mode & 0o777)
+            os.fsync(handle)
+        os.replace(draft, place)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(draft)
+        raise
 
 
 def _sync(folder: Path) -> None:
