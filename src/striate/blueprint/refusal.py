@@ -1,6 +1,7 @@
 """How Striate says no: a fact, the numbers, the way out.
 
-Every error that a user can cause is a `Refusal`; its text is part of the product and is tested. What cannot, and where; the sum, which is
+Every error that a user can cause is a `Refusal`; its text is part of the product and is tested. What cannot, and where;
+the sum, which is
 valid Python; what fits, each remedy found by trying it. Nothing here is for our own mistakes: those are `assert`.
 """
 
@@ -15,7 +16,8 @@ from typing import Any
 class Refusal(ValueError):
     """A fact, the numbers, the way out: `str()` is those lines.
 
-    `fact` is a whole sentence ("Cannot place conv1: …"), `why` the arithmetic, `ways` what would fit. `where` names the place in the network or
+    `fact` is a whole sentence ("Cannot place conv1: …"), `why` the arithmetic, `ways` what would fit. `where` names the
+    place in the network or
     the file, `layer` and `volume` are the two that do not go together, where there are such.
     """
 
@@ -24,7 +26,9 @@ class Refusal(ValueError):
     ways: str
     remedies: tuple[Any, ...] = ()  # each change that was tried and fits, least first
 
-    def __init__(self, fact: str, why: str = "", ways: str = "", *, where: str = "", layer: object = None, volume: object = None) -> None:
+    def __init__(
+        self, fact: str, why: str = "", ways: str = "", *, where: str = "", layer: object = None, volume: object = None
+    ) -> None:
         super().__init__(fact)
         self.fact, self.why, self.ways = fact, why, ways
         self.where, self.layer, self.volume = where, layer, volume
@@ -44,6 +48,9 @@ class CannotJoin(Refusal):
 class CannotRead(Refusal):
     """A text or a file is not what it should be; names the line, the column or the byte where it can."""
 
+    line: int = 0  # from 1; 0 where it is not one place in a text
+    column: int = 0
+
 
 class CannotWrite(Refusal):
     """A file or folder cannot be written; what stood there before still stands."""
@@ -62,9 +69,19 @@ class CannotTrain(Refusal):
 
 
 class CannotPlace(Refusal):
-    """A layer does not go on the volume it is given. Remedies are searched for only when they are read, and each is tried."""
+    """A layer does not go on the volume it is given. Remedies are searched for only when they are read, and each is
+    tried.
+    """
 
-    def __init__(self, layer: object, volume: object, why: str, *, search: Callable[[], Iterable[Any]] = tuple, otherwise: str = "") -> None:
+    def __init__(
+        self,
+        layer: object,
+        volume: object,
+        why: str,
+        *,
+        search: Callable[[], Iterable[Any]] = tuple,
+        otherwise: str = "",
+    ) -> None:
         super().__init__("", why, layer=layer, volume=volume)
         self.search, self._otherwise = search, otherwise
 
@@ -96,7 +113,12 @@ class NotFound(Refusal):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], see: str = "") -> None:
         known = list(known)
-        near = get_close_matches(name.lower(), known, n=3, cutoff=0.6) or [k for k in known if name and name.lower() in k][:3]
-        ways = (f" Near: {', '.join(near)}." if near else "") + (f" All of them: {see}" if see else f" Known: {', '.join(known)}." if not near else "")
+        near = (
+            get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+            or [k for k in known if name and name.lower() in k][:3]
+        )
+        ways = (f" Near: {', '.join(near)}." if near else "") + (
+            f" All of them: {see}" if see else f" Known: {', '.join(known)}." if not near else ""
+        )
         super().__init__(f'No {kind} "{name}".{ways}', where=name)
         self.near = tuple(near)
