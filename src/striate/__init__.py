@@ -1,4 +1,5 @@
-"""Striate: a ConvNet laboratory. Write a network as the papers do, know what it costs, train it, see inside, transfer it, ship it.
+"""Striate: a ConvNet laboratory. Write a network as the papers do, know what it costs, train it, see inside, transfer
+it, ship it.
 
 The public face is loaded on first use; importing striate loads neither torch nor numpy.
 """
@@ -20,9 +21,48 @@ FACE = {  # name -> the module that has it
     "predictor": "striate.training",
     **dict.fromkeys(
         (
-            *("Activation", "AvgPool", "BatchNorm", "Concat", "Conv", "Dag", "Dense", "Depthwise", "DropPath", "Dropout", "Foreign", "FractionalMaxPool"),
-            *("Gate", "GlobalPool", "Graph", "GroupNorm", "Identity", "LayerNorm", "Linear", "LocalResponseNorm", "LocallyConnected", "MaxPool", "Pool"),
-            *("PositionBias", "RadialBasis", "Refusal", "Relu", "Residual", "Select", "Seq", "Shared", "Shuffle", "Tap", "Upsample", "Volume", "draft"),
+            *(
+                "Activation",
+                "AvgPool",
+                "BatchNorm",
+                "Concat",
+                "Conv",
+                "Dag",
+                "Dense",
+                "Depthwise",
+                "DropPath",
+                "Dropout",
+                "Foreign",
+                "FractionalMaxPool",
+            ),
+            *(
+                "Gate",
+                "GlobalPool",
+                "Graph",
+                "GroupNorm",
+                "Identity",
+                "LayerNorm",
+                "Linear",
+                "LocalResponseNorm",
+                "LocallyConnected",
+                "MaxPool",
+                "Pool",
+            ),
+            *(
+                "PositionBias",
+                "RadialBasis",
+                "Refusal",
+                "Relu",
+                "Residual",
+                "Select",
+                "Seq",
+                "Shared",
+                "Shuffle",
+                "Tap",
+                "Upsample",
+                "Volume",
+                "draft",
+            ),
         ),
         "striate.blueprint",
     ),

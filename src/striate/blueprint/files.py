@@ -10,9 +10,11 @@ from striate.blueprint.refusal import CannotWrite
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path:
-    """Write `content` (text as UTF-8) to `path`; whoever reads `path` meanwhile finds the old file or the new one, never a part.
+    """Write `content` (text as UTF-8) to `path`; whoever reads `path` meanwhile finds the old file or the new one,
+    never a part.
 
-    A link keeps pointing where it did: its target is replaced. Raises CannotWrite with the system's reason (no room, no right, no such folder); then
+    A link keeps pointing where it did: its target is replaced. Raises CannotWrite with the system's reason (no room, no
+    right, no such folder); then
     what stood at `path` still stands and nothing else is left. When it returns, file and folder are on the disk.
     """
     try:

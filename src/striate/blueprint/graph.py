@@ -11,8 +11,8 @@ from math import prod
 from typing import NamedTuple
 
 from striate.blueprint.layer import Layer, Placed
-from striate.blueprint.sliding import Remedy
 from striate.blueprint.refusal import CannotJoin, CannotMake, CannotPlace, NotFound, Refusal
+from striate.blueprint.sliding import Remedy
 from striate.blueprint.volume import Volume
 from striate.blueprint.window import FITS, Field, Interval
 from striate.blueprint.wiring import Blueprint, Wire
@@ -21,7 +21,7 @@ MOST_NODES = 100_000  # ResNet-1202 has 6,000
 
 
 class Node(NamedTuple):
-    """One step of the program: `op` is a layer, or "input", "concat", "add", "multiply"; `inputs` name earlier nodes."""
+    """One step: `op` is a layer, or "input", "concat", "add", "multiply"; `inputs` name earlier nodes."""
 
     name: str
     op: Layer | str
@@ -83,7 +83,9 @@ class Graph:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of one example; nodes that are not known count nothing here (`unknown` says whether there are any)."""
+        """Multiply-adds of one example; nodes that are not known count nothing here (`unknown` says whether there are
+        any).
+        """
         return sum(node.placed.macs or 0 for node in self.nodes)
 
     @property
@@ -108,7 +110,9 @@ class Pen:
     twin_of: tuple[str, str] | None = None  # (this room, the room whose weights are used)
 
     def inside(self, name: str) -> Pen:
-        return Pen(self.nodes, self.taps, self.homes, f"{self.room}.{name}" if self.room else name, self.fit, self.twin_of)
+        return Pen(
+            self.nodes, self.taps, self.homes, f"{self.room}.{name}" if self.room else name, self.fit, self.twin_of
+        )
 
     def volume(self, x: Wire) -> Volume:
         return self.nodes[self._single(x)].placed.output
@@ -128,7 +132,9 @@ class Pen:
         seen = source.field
         if placed.windows:
             seen = Field(seen.rows.through(placed.windows[0]), seen.columns.through(placed.windows[1]))
-        return self._write(Node(self.room or _word(layer), layer, (source.name,), placed, seen, self._twin(placed), source.gated))
+        return self._write(
+            Node(self.room or _word(layer), layer, (source.name,), placed, seen, self._twin(placed), source.gated)
+        )
 
     def join(self, how: str, wires: list[Wire], hint: str = "") -> str:
         sources = [self.nodes[self._single(x)] for x in wires]
@@ -137,25 +143,42 @@ class Pen:
         first = volumes[0]
         if how == "concat":
             if any(volume.grid != first.grid for volume in volumes):
-                raise CannotJoin(self._refusal("concat", volumes, " , "), hint or "Their heights and widths differ.", where=self.room, volume=volumes)
+                raise CannotJoin(
+                    self._refusal("concat", volumes, " , "),
+                    hint or "Their heights and widths differ.",
+                    where=self.room,
+                    volume=volumes,
+                )
             output = Volume(sum(volume.channels for volume in volumes), *first.grid)
         elif how == "add":
             if any(volume != first for volume in volumes):
-                raise CannotJoin(self._refusal("add", volumes, " + "), hint or "The volumes differ.", where=self.room, volume=volumes)
+                raise CannotJoin(
+                    self._refusal("add", volumes, " + "), hint or "The volumes differ.", where=self.room, volume=volumes
+                )
             output = first
         else:
             if any(volume != first and volume != Volume(first.channels) for volume in volumes):
-                raise CannotJoin(self._refusal("multiply", volumes, " × "), hint or "The volumes differ.", where=self.room, volume=volumes)
+                raise CannotJoin(
+                    self._refusal("multiply", volumes, " × "),
+                    hint or "The volumes differ.",
+                    where=self.room,
+                    volume=volumes,
+                )
             output = first
         gated = any(node.gated for node in sources)
         if how == "multiply" and any(volume != first for volume in volumes):
             fields, gated = [f for f, volume in zip(fields, volumes, strict=True) if volume == first], True
         seen = Field(_joined([f.rows for f in fields]), _joined([f.columns for f in fields]))
-        return self._write(Node(self.room or how, how, tuple(node.name for node in sources), Placed(output), seen, None, gated))
+        return self._write(
+            Node(self.room or how, how, tuple(node.name for node in sources), Placed(output), seen, None, gated)
+        )
 
     def tap(self, name: str, x: Wire) -> None:
         if name in self.taps or name == "out":
-            raise CannotMake(f'Cannot tap "{name}" at {self.room or "the input"}: that way out is taken; each has a name of its own, and "out" is the main one.')
+            raise CannotMake(
+                f'Cannot tap "{name}" at {self.room or "the input"}: that way out is taken.',
+                ways='Each way out has a name of its own, and "out" is the main one.',
+            )
         self.taps[name] = self._single(x)
 
     def sharing(self, name: str) -> Pen:
@@ -169,20 +192,34 @@ class Pen:
         twin = self.nodes.get(home + self.room.removeprefix(here))
         if twin is None or twin.placed.weights != placed.weights:
             there = dict(twin.placed.weights) if twin else "nothing"
-            raise CannotJoin(f"Cannot share {home} with {self.room}: {there} there, {dict(placed.weights)} here.", "Shared weights need the same shapes.", where=self.room)
+            raise CannotJoin(
+                f"Cannot share {home} with {self.room}: {there} there, {dict(placed.weights)} here.",
+                "Shared weights need the same shapes.",
+                where=self.room,
+            )
         return twin.twin or twin.name
 
     def _write(self, node: Node) -> str:
         if node.name in self.nodes:
-            raise CannotMake(f'Cannot name two nodes "{node.name}".', "Each part of a network has a name of its own.", where=node.name)
+            raise CannotMake(
+                f'Cannot name two nodes "{node.name}".',
+                "Each part of a network has a name of its own.",
+                where=node.name,
+            )
         if len(self.nodes) >= MOST_NODES:
-            raise CannotMake(f"Cannot draft more than {MOST_NODES:,} nodes.", "The largest network published here has about 6,000.")
+            raise CannotMake(
+                f"Cannot draft more than {MOST_NODES:,} nodes.", "The largest network published here has about 6,000."
+            )
         self.nodes[node.name] = node
         return node.name
 
     def _single(self, x: Wire) -> str:
         if isinstance(x, tuple):
-            raise CannotMake(f"Cannot place {self.room}: it is given a bundle of {len(x)} wires ({', '.join(x)}); only a Dag takes several.", where=self.room)
+            raise CannotMake(
+                f"Cannot place {self.room}: it is given a bundle of {len(x)} wires, {', '.join(x)}.",
+                ways="Only a Dag takes several.",
+                where=self.room,
+            )
         return x
 
     def _refusal(self, how: str, volumes: list[Volume], sign: str) -> str:
@@ -226,11 +263,18 @@ def draft(blueprint: Blueprint, volume: Volume | str, fit: str | None = None) ->
     try:
         end = pen.draw(blueprint, start)
     except CannotPlace as refusal:
-        if refusal.volume != volume:  # not the first layer: a size of the network's own input says more than one of this layer's
+        if (
+            refusal.volume != volume
+        ):  # not the first layer: a size of the network's own input says more than one of this layer's
             own = refusal.search
-            refusal.search = lambda: [*(r for r in own() if not r.text.endswith("input")), *sizes(blueprint, volume, fit)]
+            refusal.search = lambda: [
+                *(r for r in own() if not r.text.endswith("input")),
+                *sizes(blueprint, volume, fit),
+            ]
         raise
     except RecursionError:
-        raise CannotMake("Cannot draft a blueprint nested this deep.", "A hundred levels are plenty for any network published.") from None
-    taps = {name: node for name, node in pen.taps.items()} | {"out": pen._single(end)}
+        raise CannotMake(
+            "Cannot draft a blueprint nested this deep.", "A hundred levels are plenty for any network published."
+        ) from None
+    taps = pen.taps | {"out": pen._single(end)}
     return Graph(tuple(pen.nodes.values()), taps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from striate.blueprint.refusal import CannotMake
 from striate.blueprint.volume import LIMIT, Volume
@@ -52,6 +52,11 @@ def _among(*words: object) -> Any:
     return lambda value: None if value in words else "one of " + ", ".join(map(str, words))
 
 
+def among(*words: object) -> dict[str, Any]:
+    """Metadata of a field that holds one of some words."""
+    return {"check": _among(*words)}
+
+
 def _number(low: float, high: float) -> Any:
     def check(value: object) -> str | None:
         honest = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
@@ -62,7 +67,21 @@ def _number(low: float, high: float) -> Any:
 
 # What a field may hold, by its name: the one place where sizes are bounded, before anything is computed from them.
 BOUNDS: dict[str, Any] = {
-    **dict.fromkeys(("out_channels", "out_features", "kernel_size", "stride", "dilation", "groups", "num_groups", "size", "output_size"), _whole(1)),
+    **dict.fromkeys(
+        (
+            "out_channels",
+            "out_features",
+            "kernel_size",
+            "stride",
+            "dilation",
+            "groups",
+            "num_groups",
+            "size",
+            "output_size",
+            "scale_factor",
+        ),
+        _whole(1),
+    ),
     **dict.fromkeys(("padding", "output_padding"), _whole(0)),
     "fit": _among(*FITS),
     "p": _number(0, 1),
@@ -74,18 +93,16 @@ BOUNDS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Layer:
-    """A leaf of a blueprint. A layer of your own is a frozen dataclass with a `place` method (and a torch form: `nn.realise.register`)."""
-
-    choices: ClassVar[Mapping[str, tuple[object, ...]]] = NONE  # type: ignore[assignment]  # words a field may hold, where there is a closed list
+    """A leaf of a blueprint. A layer of your own is a frozen dataclass with a `place` method (and a torch form:
+    `nn.realise.register`).
+    """
 
     def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
+        for name, field in self.__dataclass_fields__.items():
             value = getattr(self, name)
-            if value is None:
+            check = field.metadata.get("check") or BOUNDS.get(name)
+            if check is None or value is None or (name == "padding" and value == "same"):
                 continue  # each layer's own docstring says what None means
-            check = _among(*self.choices[name]) if name in self.choices else BOUNDS.get(name)
-            if check is None or (isinstance(value, str) and name == "padding" and value == "same"):
-                continue
             if wanted := check(value):
                 raise CannotMake(f"Cannot make {self!r}: {name} is {value!r}; it must be {wanted}.", layer=self)
 
@@ -98,9 +115,15 @@ class Layer:
 
 
 def typed(layer: Layer, name: str = "", leave: tuple[str, ...] = ()) -> str:
-    """The layer as its author would type it: what must be said bare, the rest by name, defaults unsaid. `eval` gives it back."""
+    """The layer as its author would type it: what must be said bare, the rest by name, defaults unsaid. `eval` gives it
+    back.
+    """
     said = [(field, getattr(layer, field.name)) for field in fields(layer) if field.name not in leave]
-    words = [repr(value) if field.default is MISSING else f"{field.name}={value!r}" for field, value in said if value != field.default]
+    words = [
+        repr(value) if field.default is MISSING else f"{field.name}={value!r}"
+        for field, value in said
+        if value != field.default
+    ]
     return f"{name or type(layer).__name__}({', '.join(words)})"
 
 

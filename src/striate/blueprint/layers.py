@@ -1,22 +1,23 @@
 """The leaves: every layer that weighs, slides or reshapes, each with its physics in `place`.
 
-Fields are torch's, in torch's order. None has `in_channels`: volumes are known while drafting. A size is said once (`3`) or as (rows, columns);
+Fields are torch's, in torch's order. None has `in_channels`: volumes are known while drafting. A size is said once
+(`3`) or as (rows, columns);
 padding also as ((top, bottom), (left, right)) or "same" (output = ceil(input / stride)).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from fractions import Fraction
 from math import ceil, prod
-from typing import Any, ClassVar
+from typing import Any
 
-from striate.blueprint.layer import NONE, Layer, Placed, Shapes, pair, typed
+from striate.blueprint.layer import NONE, Layer, Placed, Shapes, among, pair, typed
 from striate.blueprint.refusal import CannotPlace
 from striate.blueprint.sliding import Sliding
 from striate.blueprint.volume import Volume
-from striate.blueprint.window import Stretch, Window
+from striate.blueprint.window import Reading, Stretch, Window
 
 Size = int | tuple[int, int]
 Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str
@@ -26,8 +27,9 @@ Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str
 class Conv(Sliding):
     """A window of weights slid over the volume, all of whose positions share them: C×H×W -> out_channels×H'×W'.
 
-    `out_channels=None`: as many as come in. `groups=None`: one group a channel (depthwise). `transposed`: the gradient of that convolution,
-    which enlarges the grid to (n - 1)·stride - padding + reach + output_padding (Dumoulin & Visin 2016, section 4).
+    `out_channels=None`: as many as come in. `groups=None`: one group a channel (depthwise). `transposed`: the gradient
+    of that convolution, which enlarges the grid to (n - 1)·stride - padding + reach + output_padding (Dumoulin & Visin
+    2016, section 4).
     MACs: kernel × channels read × output cells; transposed: × input cells.
     """
 
@@ -48,16 +50,18 @@ class Conv(Sliding):
         groups = self.groups or volume.channels
         if volume.channels % groups or out % groups:
             search = lambda: self.regroup(volume, out)  # noqa: E731
-            raise CannotPlace(self, volume, f"{groups} groups do not divide {volume.channels} → {out} channels.", search=search)
+            raise CannotPlace(
+                self, volume, f"{groups} groups do not divide {volume.channels} → {out} channels.", search=search
+            )
         rows, columns = self.windows(volume)
         kernel = pair(self.kernel_size)
+        readings: tuple[Reading, Reading]
         if self.transposed:
-            grid, readings = self.enlarge(volume, rows, columns)
-            shape, cells, unread = (volume.channels, out // groups, *kernel), volume.height * volume.width, (0, 0)
+            grid, readings, unread = *self.enlarge(volume, rows, columns), (0, 0)
+            shape, cells = (volume.channels, out // groups, *kernel), volume.height * volume.width
         else:
             grid, unread = self.slide(volume, rows, columns)
-            readings = (rows, columns)
-            shape, cells = (out, volume.channels // groups, *kernel), grid[0] * grid[1]
+            shape, cells, readings = (out, volume.channels // groups, *kernel), grid[0] * grid[1], (rows, columns)
         weights: Shapes = {"weight": shape, "bias": (out,)} if self.bias else {"weight": shape}
         return Placed(Volume(out, *grid), weights, NONE, prod(shape) * cells, readings, unread)
 
@@ -66,7 +70,8 @@ class Conv(Sliding):
         for n, window, more in zip(volume.grid, windows, pair(self.output_padding), strict=True):
             cells = (n - 1) * window.stride - window.before - window.after + window.reach + more
             if cells < 1:
-                raise CannotPlace(self, volume, f"({n} - 1)*{window.stride} - {window.before + window.after} + {window.reach} = {cells} cells would be left.")
+                sum_ = f"({n} - 1)*{window.stride} - {window.before + window.after} + {window.reach + more} = {cells}"
+                raise CannotPlace(self, volume, f"{sum_}: no cell would be left.")
             grid.append(cells)
             step = Fraction(1, window.stride)
             readings.append(Stretch((window.before - window.reach + window.stride) * step, window.before * step, step))
@@ -74,18 +79,25 @@ class Conv(Sliding):
 
     def regroup(self, volume: Volume, out: int) -> tuple[str, ...]:
         wanted = self.groups or volume.channels
-        near = sorted((g for g in range(1, min(volume.channels, out, 4096) + 1) if volume.channels % g == out % g == 0), key=lambda g: abs(g - wanted))
+        near = sorted(
+            (g for g in range(1, min(volume.channels, out, 4096) + 1) if volume.channels % g == out % g == 0),
+            key=lambda g: abs(g - wanted),
+        )
         return tuple(f"groups={g}" for g in near[:2])
 
 
-def Depthwise(kernel_size: Size, stride: Size = 1, padding: Padding = 0, dilation: Size = 1, bias: bool = True, **more: Any) -> Conv:
+def Depthwise(
+    kernel_size: Size, stride: Size = 1, padding: Padding = 0, dilation: Size = 1, bias: bool = True, **more: Any
+) -> Conv:
     """One filter a channel (MobileNet, arXiv 1704.04861, section 3.1)."""
     return Conv(None, kernel_size, stride, padding, dilation, groups=None, bias=bias, **more)
 
 
 @dataclass(frozen=True, repr=False)
 class LocallyConnected(Sliding):
-    """A convolution that shares nothing: each position has weights of its own, (rows, columns, out, in/groups, kh, kw) of them (Taigman et al. 2014)."""
+    """A convolution that shares nothing: each position has weights of its own, (rows, columns, out, in/groups, kh, kw)
+    of them (Taigman et al. 2014).
+    """
 
     out_channels: int
     kernel_size: Size
@@ -99,7 +111,9 @@ class LocallyConnected(Sliding):
 
     def place(self, volume: Volume) -> Placed:
         if volume.channels % self.groups or self.out_channels % self.groups:
-            raise CannotPlace(self, volume, f"{self.groups} groups do not divide {volume.channels} → {self.out_channels} channels.")
+            raise CannotPlace(
+                self, volume, f"{self.groups} groups do not divide {volume.channels} → {self.out_channels} channels."
+            )
         rows, columns = self.windows(volume)
         grid, unread = self.slide(volume, rows, columns)
         shape = (*grid, self.out_channels, volume.channels // self.groups, *pair(self.kernel_size))
@@ -109,10 +123,11 @@ class LocallyConnected(Sliding):
 
 @dataclass(frozen=True, repr=False)
 class Pool(Sliding):
-    """A window that keeps the largest value, or the mean, of each channel. `stride=None`: the kernel's size, as in torch."""
+    """A window that keeps the largest value, or the mean, of each channel. `stride=None`: the kernel's size, as in
+    torch.
+    """
 
-    choices = {"kind": ("max", "average")}
-    kind: str
+    kind: str = field(metadata=among("max", "average"))
     kernel_size: Size
     stride: Size | None = None
     padding: Padding = 0
@@ -125,7 +140,8 @@ class Pool(Sliding):
         rows, columns = self.windows(volume)
         for window in (rows, columns):
             if max(window.before, window.after) > window.kernel // 2:
-                raise CannotPlace(self, volume, f"padding {max(window.before, window.after)} > {window.kernel}//2 = {window.kernel // 2}: a window would hold only padding.")
+                half = f"{window.kernel}//2 = {window.kernel // 2}: padding {max(window.before, window.after)} is more"
+                raise CannotPlace(self, volume, f"{half}, and a window would hold nothing but padding.")
         grid, unread = self.slide(volume, rows, columns)
         return Placed(Volume(volume.channels, *grid), windows=(rows, columns), unread=unread)
 
@@ -133,27 +149,46 @@ class Pool(Sliding):
         return typed(self, "MaxPool" if self.kind == "max" else "AvgPool", leave=("kind",))
 
 
-def MaxPool(kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, *, fit: str | None = None) -> Pool:
+def MaxPool(
+    kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, *, fit: str | None = None
+) -> Pool:
     """The largest value under each window."""
     return Pool("max", kernel_size, stride, padding, dilation, fit=fit)
 
 
-def AvgPool(kernel_size: Size, stride: Size | None = None, padding: Padding = 0, *, fit: str | None = None, count_include_pad: bool = True) -> Pool:
+def AvgPool(
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    *,
+    fit: str | None = None,
+    count_include_pad: bool = True,
+) -> Pool:
     """The mean under each window."""
     return Pool("average", kernel_size, stride, padding, fit=fit, count_include_pad=count_include_pad)
 
 
 @dataclass(frozen=True, repr=False)
 class FractionalMaxPool(Layer):
-    """Max pooling whose windows start at pseudo-random steps between 1 and 2 (Graham 2014, arXiv 1412.6071): n -> floor(n·output_ratio)."""
+    """Max pooling whose windows start at pseudo-random steps between 1 and 2 (Graham 2014, arXiv 1412.6071): n ->
+    floor(n·output_ratio).
+    """
 
     kernel_size: int
     output_ratio: float
 
     def place(self, volume: Volume) -> Placed:
         grid = [int(n * self.output_ratio) for n in volume.grid]
-        if not 0 < self.output_ratio < 1 or min(grid) < 1 or any(m + self.kernel_size - 1 > n for m, n in zip(grid, volume.grid, strict=True)):
-            raise CannotPlace(self, volume, f"{volume.height}*{self.output_ratio} leaves {grid[0]} windows of {self.kernel_size} on {volume.height} cells.")
+        if (
+            not 0 < self.output_ratio < 1
+            or min(grid) < 1
+            or any(m + self.kernel_size - 1 > n for m, n in zip(grid, volume.grid, strict=True))
+        ):
+            raise CannotPlace(
+                self,
+                volume,
+                f"{volume.height}*{self.output_ratio} = {grid[0]} windows of {self.kernel_size} do not fit on {volume.height}.",
+            )
         steps = [Fraction(n - self.kernel_size, max(1, m - 1)) for n, m in zip(volume.grid, grid, strict=True)]
         rows, columns = (Stretch(0, self.kernel_size - 1, step) for step in steps)
         return Placed(Volume(volume.channels, *grid), windows=(rows, columns))
@@ -161,15 +196,19 @@ class FractionalMaxPool(Layer):
 
 @dataclass(frozen=True, repr=False)
 class GlobalPool(Layer):
-    """The whole grid pooled to output_size cells a side, whatever it was (Network in Network, arXiv 1312.4400, section 3.2)."""
+    """The whole grid pooled to output_size cells a side, whatever it was (Network in Network, arXiv 1312.4400, section
+    3.2).
+    """
 
-    choices = {"kind": ("average", "max")}
-    kind: str = "average"
+    kind: str = field(default="average", metadata=among("average", "max"))
     output_size: Size = 1
 
     def place(self, volume: Volume) -> Placed:
         size = pair(self.output_size)
-        readings = [Stretch(0, ceil(Fraction(n, m)) - 1, Fraction(n, m)) if n % m else Window(n // m, n // m) for n, m in zip(volume.grid, size, strict=True)]
+        readings = [
+            Stretch(0, ceil(Fraction(n, m)) - 1, Fraction(n, m)) if n % m else Window(n // m, n // m)
+            for n, m in zip(volume.grid, size, strict=True)
+        ]
         return Placed(Volume(volume.channels, *size), windows=(readings[0], readings[1]))
 
 
@@ -183,7 +222,9 @@ class Linear(Layer):
     def place(self, volume: Volume) -> Placed:
         shape = (self.out_features, volume.size)
         weights: Shapes = {"weight": shape, "bias": shape[:1]} if self.bias else {"weight": shape}
-        return Placed(Volume(self.out_features), weights, NONE, prod(shape), (Window(volume.height), Window(volume.width)))
+        return Placed(
+            Volume(self.out_features), weights, NONE, prod(shape), (Window(volume.height), Window(volume.width))
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -229,7 +270,8 @@ class LayerNorm(Layer):
 
 @dataclass(frozen=True, repr=False)
 class LocalResponseNorm(Layer):
-    """Divides by (k + alpha·Σx²)^beta over `size` neighbouring channels. Published in two forms: Krizhevsky et al. 2012, section 3.3 sums;
+    """Divides by (k + alpha·Σx²)^beta over `size` neighbouring channels. Published in two forms: Krizhevsky et al.
+    2012, section 3.3 sums;
     Caffe and torch take the mean (`average=True`), so their alpha is `size` times the paper's."""
 
     size: int = 5
@@ -251,10 +293,11 @@ ACTIVATIONS = (
 
 @dataclass(frozen=True, repr=False)
 class Activation(Layer):
-    """A function of each value; softmax and log_softmax, of each cell's channels. scaled_tanh is 1.7159·tanh(2x/3) (LeCun et al. 1998, appendix A)."""
+    """A function of each value; softmax and log_softmax, of each cell's channels. scaled_tanh is 1.7159·tanh(2x/3)
+    (LeCun et al. 1998, appendix A).
+    """
 
-    choices = {"kind": ACTIVATIONS}
-    kind: str
+    kind: str = field(metadata=among(*ACTIVATIONS))
 
     def place(self, volume: Volume) -> Placed:
         return Placed(volume)
@@ -276,7 +319,9 @@ class Dropout(Layer):
 
 @dataclass(frozen=True, repr=False)
 class DropPath(Layer):
-    """In training the whole branch of an example is 0 with probability p (stochastic depth, Huang et al. 2016, arXiv 1603.09382)."""
+    """In training the whole branch of an example is 0 with probability p (stochastic depth, Huang et al. 2016, arXiv
+    1603.09382).
+    """
 
     p: float = 0.1
 
@@ -288,9 +333,8 @@ class DropPath(Layer):
 class Upsample(Layer):
     """The grid enlarged `scale_factor` times, by repeating cells or bilinearly (corners not aligned)."""
 
-    choices = {"mode": ("nearest", "bilinear"), "scale_factor": tuple(range(1, 65))}
     scale_factor: int
-    mode: str = "nearest"
+    mode: str = field(default="nearest", metadata=among("nearest", "bilinear"))
 
     def place(self, volume: Volume) -> Placed:
         step = Fraction(1, self.scale_factor)
@@ -302,7 +346,9 @@ class Upsample(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Shuffle(Layer):
-    """Channels dealt out over the groups, so that the next grouped convolution mixes them (ShuffleNet, arXiv 1707.01083, section 3.1)."""
+    """Channels dealt out over the groups, so that the next grouped convolution mixes them (ShuffleNet, arXiv
+    1707.01083, section 3.1).
+    """
 
     groups: int
 
@@ -320,7 +366,11 @@ class Select(Layer):
 
     def place(self, volume: Volume) -> Placed:
         if not self.channels or not all(0 <= c < volume.channels for c in self.channels):
-            raise CannotPlace(self, volume, f"The volume has channels 0 to {volume.channels - 1}; wanted {', '.join(map(str, self.channels)) or 'none'}.")
+            raise CannotPlace(
+                self,
+                volume,
+                f"The volume has channels 0 to {volume.channels - 1}; wanted are {self.channels or 'none'}.",
+            )
         return Placed(Volume(len(self.channels), *volume.grid))
 
 
@@ -334,7 +384,8 @@ class PositionBias(Layer):
 
 @dataclass(frozen=True, repr=False)
 class RadialBasis(Layer):
-    """Minus the squared distance to each of some fixed codes of ±1, bit by bit from the highest (LeNet-5's output, LeCun et al. 1998, section II-B).
+    """Minus the squared distance to each of some fixed codes of ±1, bit by bit from the highest (LeNet-5's output,
+    LeCun et al. 1998, section II-B).
 
     Nothing here is trained; the codes are a buffer. MACs: one a code and input.
     """
@@ -344,9 +395,15 @@ class RadialBasis(Layer):
     def place(self, volume: Volume) -> Placed:
         longest = max((code.bit_length() for code in self.codes), default=0)
         if not self.codes or longest > volume.size:
-            raise CannotPlace(self, volume, f"The longest of {len(self.codes)} codes has {longest} bits; the volume has {volume.size} values.")
+            raise CannotPlace(
+                self,
+                volume,
+                f"The longest of {len(self.codes)} codes has {longest} bits; the volume has {volume.size} values.",
+            )
         shape = (len(self.codes), volume.size)
-        return Placed(Volume(len(self.codes)), NONE, {"codes": shape}, prod(shape), (Window(volume.height), Window(volume.width)))
+        return Placed(
+            Volume(len(self.codes)), NONE, {"codes": shape}, prod(shape), (Window(volume.height), Window(volume.width))
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -361,7 +418,8 @@ class Identity(Layer):
 class Foreign(Layer):
     """Any factory of an nn.Module, as a leaf: `factory(volume)` makes it when the network is built.
 
-    What cannot be known here is said by whoever writes it: `output` (None: the volume is kept), `weights` (name, shape), `macs` (None: not known, and
+    What cannot be known here is said by whoever writes it: `output` (None: the volume is kept), `weights` (name,
+    shape), `macs` (None: not known, and
     every total it goes into becomes a lower bound). Never read from a file: a file holds no code.
     """
 
@@ -371,13 +429,31 @@ class Foreign(Layer):
     macs: int | None = None
 
     def place(self, volume: Volume) -> Placed:
-        return Placed(Volume(*self.output) if self.output else volume, dict(self.weights), NONE, self.macs, (Window(volume.height), Window(volume.width)))
+        return Placed(
+            Volume(*self.output) if self.output else volume,
+            dict(self.weights),
+            NONE,
+            self.macs,
+            (Window(volume.height), Window(volume.width)),
+        )
 
 
 LAYERS: dict[str, type[Layer]] = {
     layer.__name__: layer
     for layer in (
-        *(Conv, LocallyConnected, Pool, FractionalMaxPool, GlobalPool, Linear, BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, Activation),
+        *(
+            Conv,
+            LocallyConnected,
+            Pool,
+            FractionalMaxPool,
+            GlobalPool,
+            Linear,
+            BatchNorm,
+            GroupNorm,
+            LayerNorm,
+            LocalResponseNorm,
+            Activation,
+        ),
         *(Dropout, DropPath, Upsample, Shuffle, Select, PositionBias, RadialBasis, Identity),
     )
 }

@@ -1,6 +1,7 @@
 """A model file's header, read with bounds and without torch: one .safetensors that describes itself.
 
-Layout (safetensors): 8 bytes of header length, a JSON header {tensor: {dtype, shape, data_offsets}, "__metadata__": {"striate": JSON}}, the numbers.
+Layout (safetensors): 8 bytes of header length, a JSON header {tensor: {dtype, shape, data_offsets}, "__metadata__":
+{"striate": JSON}}, the numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class Header(NamedTuple):
 
 
 def read_header(path: str | Path) -> Header:
-    """Raises CannotRead: not there, cut short, a pickle, somebody else's safetensors, or a header that lies about its size."""
+    """Raises CannotRead: not there, cut short, a pickle, somebody else's safetensors, or a header that lies about its
+    size.
+    """
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -37,11 +40,14 @@ def read_header(path: str | Path) -> Header:
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
             if start[:2] == b"PK" or start[:1] == b"\x80":
                 raise CannotRead(
-                    f"Cannot read {path}: it is a pickle, and a pickle runs the code it holds. Striate writes and reads .safetensors.",
-                    ways="Its weights can be moved into a network with striate.nn, from a file saved by safetensors.",
+                    f"Cannot read {path}: it is a pickle, and a pickle runs the code it holds.",
+                    ways="Striate writes and reads .safetensors.",
                 )
             if not 2 <= length <= min(LONGEST_HEADER, size - 8):
-                raise CannotRead(f"Cannot read {path}: no model file. {size:,} bytes, of which a header of {max(length, 0):,} is claimed.", ways=_WAYS)
+                raise CannotRead(
+                    f"Cannot read {path}: no model file: {size:,} bytes, and a header of {max(length, 0):,} claimed.",
+                    ways=_WAYS,
+                )
             header = json.loads(file.read(length))
     except OSError as error:
         raise CannotRead(f"Cannot read {path}: {error.strerror or error}.") from None
@@ -53,7 +59,10 @@ def read_header(path: str | Path) -> Header:
         raise CannotRead(f"Cannot read {path}: its header is not a table of tensors.", ways=_WAYS)
     notes = header.pop("__metadata__", None)
     if not isinstance(notes, dict) or "striate" not in notes:
-        raise CannotRead(f"Cannot read {path}: a safetensors file of {len(header)} tensors that does not say which network they belong to.", ways=_WAYS)
+        raise CannotRead(
+            f"Cannot read {path}: its {len(header)} tensors do not say which network they belong to.",
+            ways=_WAYS,
+        )
     try:
         said = json.loads(notes["striate"])
         shapes = {name: tuple(int(n) for n in entry["shape"]) for name, entry in header.items()}
@@ -63,14 +72,13 @@ def read_header(path: str | Path) -> Header:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, CannotRead):
             raise
-        raise CannotRead(f"Cannot read {path}: its description of the network is damaged ({error}).", ways=_WAYS) from None
-    if 8 + length + end != size:
-        raise CannotRead(f"Cannot read {path}: {size:,} bytes where its header promises {8 + length + end:,}. It is {_state(size, 8 + length + end)}.", ways=_WAYS)
+        raise CannotRead(
+            f"Cannot read {path}: its description of the network is damaged ({error}).", ways=_WAYS
+        ) from None
+    if size != (promised := 8 + length + end):
+        state = "cut short" if size < promised else "longer than it should be"
+        raise CannotRead(f"Cannot read {path}: it is {state}, {size:,} bytes where its header promises {promised:,}.")
     return Header(graph, said, shapes, dtypes)
-
-
-def _state(size: int, promised: int) -> str:
-    return "cut short" if size < promised else "longer than it should be"
 
 
 _WAYS = "A model file is what `striate train` leaves in its run's folder, or striate.save(model, path) writes."

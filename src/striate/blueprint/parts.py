@@ -8,9 +8,17 @@ from striate.blueprint.layer import pair
 from striate.blueprint.layers import Activation, BatchNorm, Conv, GlobalPool, Relu, Size
 from striate.blueprint.wiring import Blueprint, Gate, Residual, Seq
 
+NORM = BatchNorm()
+
 
 def conv_norm_act(
-    out_channels: int | None, kernel_size: Size, stride: Size = 1, act: Blueprint | None = Relu, *, norm: Blueprint | None = BatchNorm(), **more: Any
+    out_channels: int | None,
+    kernel_size: Size,
+    stride: Size = 1,
+    act: Blueprint | None = Relu,
+    *,
+    norm: Blueprint | None = NORM,
+    **more: Any,
 ) -> Seq:
     """Convolution without bias, normalisation, activation; padded so that only the stride shrinks the grid."""
     dilation = pair(more.get("dilation", 1))
@@ -19,8 +27,18 @@ def conv_norm_act(
     return Seq(conv=Conv(out_channels, kernel_size, stride, **more), norm=norm, act=act)
 
 
-def bottleneck(width: int, stride: int = 1, expansion: int = 4, *, stride_in_1x1: bool = False, groups: int = 1, inner: int | None = None) -> Seq:
-    """1×1 down, 3×3, 1×1 up, around a skip (He et al. 2015, figure 5). The paper strides in the first 1×1; everyone's weights have it in the 3×3."""
+def bottleneck(
+    width: int,
+    stride: int = 1,
+    expansion: int = 4,
+    *,
+    stride_in_1x1: bool = False,
+    groups: int = 1,
+    inner: int | None = None,
+) -> Seq:
+    """1×1 down, 3×3, 1×1 up, around a skip (He et al. 2015, figure 5). The paper strides in the first 1×1; everyone's
+    weights have it in the 3×3.
+    """
     early, late = (stride, 1) if stride_in_1x1 else (1, stride)
     body = Seq(
         conv_norm_act(inner or width, 1, early),
@@ -37,7 +55,9 @@ def basic_block(width: int, stride: int = 1) -> Seq:
 
 
 def squeeze_excite(squeezed: int, channels: int, act: str = "relu", gate: str = "sigmoid") -> Gate:
-    """Each channel scaled by a number that a small network reads off all channel means (Hu et al. 2017, arXiv 1709.01507, section 3)."""
+    """Each channel scaled by a number that a small network reads off all channel means (Hu et al. 2017, arXiv
+    1709.01507, section 3).
+    """
     return Gate(Seq(GlobalPool(), Conv(squeezed, 1), Activation(act), Conv(channels, 1), Activation(gate)))
 
 

@@ -14,8 +14,11 @@ from striate.blueprint.volume import Volume
 from striate.blueprint.window import Field
 
 
-def replay(graph: Graph, change: Callable[[Node], Layer | str | None] = lambda node: node.op, volume: Volume | None = None) -> Graph:
-    """Draw the graph again, node by node, on another volume or with other layers; a node changed to None is left out (its readers read its input).
+def replay(
+    graph: Graph, change: Callable[[Node], Layer | str | None] = lambda node: node.op, volume: Volume | None = None
+) -> Graph:
+    """Draw the graph again, node by node, on another volume or with other layers; a node changed to None is left out
+    (its readers read its input).
 
     Raises as drafting does.
     """
@@ -33,7 +36,9 @@ def replay(graph: Graph, change: Callable[[Node], Layer | str | None] = lambda n
 
 
 def foldable(graph: Graph) -> dict[str, str]:
-    """{norm: the convolution or linear layer it can be folded into}: it reads that layer alone, and is alone in reading it."""
+    """{norm: the convolution or linear layer it can be folded into}: it reads that layer alone, and is alone in reading
+    it.
+    """
     readers: dict[str, int] = {}
     for node in graph.nodes:
         for name in node.inputs:
@@ -52,20 +57,24 @@ def foldable(graph: Graph) -> dict[str, str]:
 
 
 def fold_norms(graph: Graph) -> Graph:
-    """Every BatchNorm that follows a convolution becomes part of its weights and bias (inference only; `nn.fold` moves the numbers)."""
+    """Every BatchNorm that follows a convolution becomes part of its weights and bias (inference only; `nn.fold` moves
+    the numbers).
+    """
     pairs = foldable(graph)
     folded = set(pairs.values())
 
     def change(node: Node) -> Layer | str | None:
         if node.name in pairs:
             return None
-        return replace(node.op, bias=True) if node.name in folded else node.op  # type: ignore[type-var, call-arg]
+        return _with(node.op, bias=True) if node.name in folded else node.op
 
     return replay(graph, change)
 
 
 def cut(graph: Graph, at: str) -> Graph:
-    """The network up to the node `at`, or to the end of the part of that name ("layer3"); what only later nodes need goes. Raises NotFound."""
+    """The network up to the node `at`, or to the end of the part of that name ("layer3"); what only later nodes need
+    goes. Raises NotFound.
+    """
     inside = [node.name for node in graph.nodes if node.name == at or node.name.startswith(at + ".")]
     if not inside:
         heads = {part for node in graph.nodes for part in (node.name, node.name.split(".")[0])}
@@ -81,17 +90,30 @@ def cut(graph: Graph, at: str) -> Graph:
 
 
 def replace_head(graph: Graph, classes: int) -> Graph:
-    """The last weighted layer of each way out that has as many outputs as the main one gives `classes` outputs. Raises CannotMake where there is none."""
-    heads = {head for name in graph.taps.values() if (head := _head(graph, name)) and graph[head].output.channels == graph.output.channels}
+    """The last weighted layer of each way out that has as many outputs as the main one gives `classes` outputs. Raises
+    CannotMake where there is none.
+    """
+    heads = {
+        head
+        for name in graph.taps.values()
+        if (head := _head(graph, name)) and graph[head].output.channels == graph.output.channels
+    }
     if _head(graph, graph.taps["out"]) not in heads:
-        raise CannotMake("Cannot replace the head: the network does not end in a Linear or a Conv.", f"It ends in {graph[graph.taps['out']].op!r}.")
+        raise CannotMake(
+            "Cannot replace the head: the network does not end in a Linear or a Conv.",
+            f"It ends in {graph[graph.taps['out']].op!r}.",
+        )
 
     def change(node: Node) -> Layer | str | None:
-        if node.name not in heads:
-            return node.op
-        return replace(node.op, out_features=classes) if isinstance(node.op, Linear) else replace(node.op, out_channels=classes)  # type: ignore[type-var, call-arg]
+        outputs = "out_features" if isinstance(node.op, Linear) else "out_channels"
+        return _with(node.op, **{outputs: classes}) if node.name in heads else node.op
 
     return replay(graph, change)
+
+
+def _with(layer: Any, **fields: Any) -> Layer:
+    changed: Layer = replace(layer, **fields)
+    return changed
 
 
 def _head(graph: Graph, name: str) -> str | None:
@@ -105,6 +127,11 @@ def _head(graph: Graph, name: str) -> str | None:
 
 
 def without_softmax(graph: Graph) -> Graph:
-    """Ways out that end in a soft-max give its input instead: training leaves it to the loss, prediction puts it back."""
+    """Ways out that end in a soft-max give its input instead: training leaves it to the loss."""
     ends = set(graph.taps.values())
-    return replay(graph, lambda node: None if node.name in ends and node.op in (Activation("softmax"), Activation("log_softmax")) else node.op)
+    return replay(
+        graph,
+        lambda node: (
+            None if node.name in ends and node.op in (Activation("softmax"), Activation("log_softmax")) else node.op
+        ),
+    )

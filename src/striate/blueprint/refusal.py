@@ -86,7 +86,7 @@ class CannotPlace(Refusal):
         self.search, self._otherwise = search, otherwise
 
     @property
-    def fact(self) -> str:  # type: ignore[override]
+    def fact(self) -> str:
         return f"Cannot place {self.where + ': ' if self.where else ''}{self.layer!r} on {self.volume}"
 
     @fact.setter
@@ -98,7 +98,7 @@ class CannotPlace(Refusal):
         return tuple(self.search())
 
     @property
-    def ways(self) -> str:  # type: ignore[override]
+    def ways(self) -> str:
         found = [f"What fits: {', '.join(map(str, self.remedies))}"] if self.remedies else []
         ways = "; or ".join([*found, *([self._otherwise] if self._otherwise else [])])
         return ways and f"{ways}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, cast
 
 from striate.blueprint.graph import Graph, Node, Pen
 from striate.blueprint.layer import Layer, Placed
@@ -22,9 +22,13 @@ DEEPEST = 64  # levels of a blueprint in a file
 def to_json(part: Blueprint) -> Json:
     """{"Conv": {"out_channels": 64, "kernel_size": 3}}: one key, the class; only what is not the default is said."""
     if isinstance(part, Foreign) or type(part).__name__ not in (LAYERS | WIRINGS):
-        raise CannotWrite(f"Cannot write {part!r} to a file: it is code, and a file holds none.", "", "Only the layers and wirings of striate.blueprint can be written.")
-    said = {f.name: _plain(value) for f in fields(part) if (value := getattr(part, f.name)) != f.default or f.default is MISSING}  # type: ignore[arg-type]
-    return {type(part).__name__: said}
+        raise CannotWrite(
+            f"Cannot write {part!r} to a file: it is code, and a file holds none.",
+            "",
+            "Only the layers and wirings of striate.blueprint can be written.",
+        )
+    values = ((f, getattr(part, f.name)) for f in fields(cast(Any, part)))
+    return {type(part).__name__: {f.name: _plain(v) for f, v in values if f.default is MISSING or v != f.default}}
 
 
 def _plain(value: Any) -> Any:
@@ -36,7 +40,9 @@ def _plain(value: Any) -> Any:
 def from_json(data: Json, layers: Mapping[str, type[Layer]] = LAYERS, depth: int = 0) -> Blueprint:
     """A blueprint from `to_json`. Raises CannotRead; NotFound for a layer that is not known (yours go in `layers`)."""
     if not isinstance(data, dict) or len(data) != 1:
-        raise CannotRead(f"Cannot read a blueprint from {_short(data)}: one key is wanted, the name of a layer or wiring.")
+        raise CannotRead(
+            f"Cannot read a blueprint from {_short(data)}: one key is wanted, the name of a layer or wiring."
+        )
     if depth > DEEPEST:
         raise CannotRead(f"Cannot read a blueprint nested deeper than {DEEPEST} levels.")
     [(name, said)] = data.items()
@@ -68,7 +74,13 @@ def _back(value: Any, layers: Mapping[str, type[Layer]], depth: int) -> Any:
 def graph_to_json(graph: Graph) -> Json:
     """The flat program: {"input": [3, 224, 224], "nodes": [[name, op, inputs], …], "taps": {…}}."""
     nodes = [
-        [node.name, node.op if isinstance(node.op, str) else to_json(node.op), list(node.inputs), *([node.twin] if node.twin else [])] for node in graph.nodes[1:]
+        [
+            node.name,
+            node.op if isinstance(node.op, str) else to_json(node.op),
+            list(node.inputs),
+            *([node.twin] if node.twin else []),
+        ]
+        for node in graph.nodes[1:]
     ]
     return {"input": list(graph.volume), "nodes": nodes, "taps": dict(graph.taps)}
 
@@ -80,8 +92,14 @@ def graph_from_json(data: Json, layers: Mapping[str, type[Layer]] = LAYERS) -> G
         pen = Pen({}, {}, {})
         pen._write(Node("input", "input", (), Placed(volume), Field()))
         for name, op, inputs, *twin in listed:
-            if not all(i in pen.nodes for i in inputs) or not isinstance(name, str) or (isinstance(op, str) and op not in JOINS):
-                raise CannotRead(f"Cannot read node {_short(name)}: it reads {_short(inputs)}, which are not all earlier nodes.")
+            if (
+                not all(i in pen.nodes for i in inputs)
+                or not isinstance(name, str)
+                or (isinstance(op, str) and op not in JOINS)
+            ):
+                raise CannotRead(
+                    f"Cannot read node {_short(name)}: it reads {_short(inputs)}, which are not all earlier nodes."
+                )
             at = Pen(pen.nodes, {}, {}, name, None, (name, twin[0]) if twin else None)
             if isinstance(op, str):
                 at.join(op, list(inputs))

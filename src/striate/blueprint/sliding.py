@@ -36,9 +36,13 @@ class Sliding(Layer):
         kernel, dilation = pair(me.kernel_size), pair(me.dilation)
         stride = pair(me.kernel_size if me.stride is None else me.stride)
         if me.padding == "same":
-            rows, columns = (_same(n, k, s, d) for n, k, s, d in zip(volume.grid, kernel, stride, dilation, strict=True))
+            rows, columns = (
+                _same(n, k, s, d) for n, k, s, d in zip(volume.grid, kernel, stride, dilation, strict=True)
+            )
             return rows, columns
-        rows, columns = (Window(k, s, *pair(p), d) for k, s, p, d in zip(kernel, stride, pair(me.padding), dilation, strict=True))
+        rows, columns = (
+            Window(k, s, *pair(p), d) for k, s, p, d in zip(kernel, stride, pair(me.padding), dilation, strict=True)
+        )
         return rows, columns
 
     def slide(self, volume: Volume, *windows: Window) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -49,7 +53,9 @@ class Sliding(Layer):
             return (slid[0].positions, slid[1].positions), (slid[0].unread, slid[1].unread)
         floored = [window.slide(n, "floor").positions for window, n in zip(windows, volume.grid, strict=True)]
         otherwise = f'fit="floor" leaves them out ({floored[0]}×{floored[1]})' if all(floored) else ""
-        raise CannotPlace(self, volume, _why(volume, windows, fit), search=lambda: tuple(remedies(self, volume)), otherwise=otherwise)
+        raise CannotPlace(
+            self, volume, _why(volume, windows, fit), search=lambda: tuple(remedies(self, volume)), otherwise=otherwise
+        )
 
 
 def _same(n: int, kernel: int, stride: int, dilation: int) -> Window:
@@ -63,25 +69,32 @@ def _why(volume: Volume, windows: tuple[Window, ...], fit: str) -> str:
     for name, n, window in zip(("high", "wide"), volume.grid, windows, strict=True):
         if window.slide(n, fit).positions == 0:
             padded = n + window.before + window.after
-            return f"{padded} - {window.reach} = {padded - window.reach}: the window is {window.reach} {name}, the volume {'with its padding ' if padded > n else ''}only {padded}."
-    left = [window.slide(n, "exact" if fit == "exact" else "floor") for n, window in zip(volume.grid, windows, strict=True)]
-    short = [(axis, n, window) for axis, n, window in zip(left, volume.grid, windows, strict=True) if not window.slide(n, fit).fits]
-    _, n, window = short[0]
-    if fit == "exact" and not any(axis.unread for axis, *_ in short):
-        return f"{window.sum(n)}: the last window does not end where the padded volume does."
-    unread = [f"{axis.unread} {word}{'s' * (axis.unread > 1)}" for axis, word in zip(left, ("row", "column"), strict=True) if axis.unread]
-    return f"{window.sum(n)}: {' and '.join(unread)} of the volume would go unread."
+            short = f"{padded} - {window.reach} = {padded - window.reach}: the window is {window.reach} {name}"
+            return f"{short}, the volume {'with its padding ' if padded > n else ''}only {padded}."
+    axes = list(zip(("row", "column"), volume.grid, windows, strict=True))
+    sum_ = next(window.sum(n) for _, n, window in axes if not window.slide(n, fit).fits)
+    left = [(window.slide(n, "floor").unread, word) for word, n, window in axes]
+    unread = " and ".join(f"{cells} {word}{'s' * (cells > 1)}" for cells, word in left if cells)
+    if not unread:
+        return f"{sum_}: the last window does not end where the padded volume does."
+    return f"{sum_}: {unread} of the volume would go unread."
 
 
 def remedies(layer: Layer, volume: Volume) -> Iterator[Remedy]:
     """Changes near at hand, each tried: one of stride, kernel, padding, and input sizes; least change first."""
     for field in ("stride", "kernel_size", "padding"):
         yield from islice(_turned(layer, field, volume), 1)
-    sizes = [(abs(d), volume._replace(height=volume.height + d, width=volume.width + d)) for d in range(-16, 17) if d and min(volume.grid) + d > 0]
+    sizes = [
+        (abs(d), volume._replace(height=volume.height + d, width=volume.width + d))
+        for d in range(-16, 17)
+        if d and min(volume.grid) + d > 0
+    ]
     near = sorted(islice((v for _, v in sorted(sizes) if _output(layer, v)), 2))
     if near:
         text = " or ".join(across(v) for v in near)
-        yield Remedy(f"{'an' if re.match('8|1[18]×', text) else 'a'} {text} input", layer, near[0], layer.place(near[0]).output)
+        yield Remedy(
+            f"{'an' if re.match('8|1[18]×', text) else 'a'} {text} input", layer, near[0], layer.place(near[0]).output
+        )
 
 
 def _turned(layer: Any, field: str, volume: Volume) -> Iterator[Remedy]:

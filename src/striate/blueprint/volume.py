@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from striate.blueprint.refusal import CannotMake, CannotRead
 
-LIMIT = 10**8  # no honest network has an axis, a channel count or a kernel beyond this; far below where arithmetic or memory would suffer
+LIMIT = 10**8  # no honest network has an axis, a channel count or a kernel beyond this
 
 
 class Volume(NamedTuple):
@@ -37,15 +37,21 @@ class Volume(NamedTuple):
     def parse(cls, text: str) -> Volume:
         """Read "3x224x224", "3×224×224", "3*224*224" or "10". Raises CannotRead, CannotMake."""
         if not re.fullmatch(r"\s*\d+(\s*[x×*]\s*\d+){0,2}\s*", text, re.IGNORECASE):
-            raise CannotRead(f'Cannot read a volume from "{text}". It is written channels×height×width, for instance 3x224x224.')
+            raise CannotRead(
+                f'Cannot read a volume from "{text}". It is written channels×height×width, for instance 3x224x224.'
+            )
         numbers = [int(n) for n in re.findall(r"\d+", text)]
         if len(numbers) == 2:
-            raise CannotRead(f'Cannot read a volume from "{text}": two numbers. Channels come first: 1x{text.strip()} or 3x{text.strip()}.')
+            raise CannotRead(
+                f'Cannot read a volume from "{text}": two numbers, and channels come first.',
+                ways=f"For instance 1x{text.strip()} or 3x{text.strip()}.",
+            )
         return cls(*numbers).checked()
 
     def checked(self) -> Volume:
         """Itself, or CannotMake where an axis is empty or beyond any honest network."""
         for axis, n in zip(self._fields, self, strict=True):
             if not 1 <= n <= LIMIT:
-                raise CannotMake(f"Cannot start from {'×'.join(map(str, self))}: its {axis} is {n:,}; it must be from 1 to {LIMIT:,}.")
+                said = "×".join(map(str, self))
+                raise CannotMake(f"Cannot start from {said}: its {axis} is {n:,}; it must be from 1 to {LIMIT:,}.")
         return self

@@ -16,7 +16,9 @@ FITS: dict[str, str] = {
 
 
 class Slid(NamedTuple):
-    """Where a window comes to rest on an axis: how many positions, how many real cells nobody reads, and whether the fit allows it."""
+    """Where a window comes to rest on an axis: how many positions, how many real cells nobody reads, and whether the
+    fit allows it.
+    """
 
     positions: int
     unread: int
@@ -44,10 +46,12 @@ class Window(NamedTuple):
             return Slid(0, n, False)
         steps, left = divmod(room, self.stride)
         if fit == "ceil" and left:
-            steps += (steps + 1) * self.stride < n + self.before  # torch: the last window must start inside the input or the padding before it
+            steps += (
+                (steps + 1) * self.stride < n + self.before
+            )  # torch: the last window must start inside the input or the padding before it
             left = max(0, room - steps * self.stride)
         unread = max(0, left - self.after) if self.kernel >= self.stride else 0
-        return Slid(steps + 1, unread, not (fit == "exact" and left or fit == "cover" and unread))
+        return Slid(steps + 1, unread, not ((fit == "exact" and left) or (fit == "cover" and unread)))
 
     def sum(self, n: int) -> str:
         """The lecture's formula with its numbers, as valid Python: "(32 - 5)/2 + 1 = 14.5"."""
@@ -55,7 +59,8 @@ class Window(NamedTuple):
         value = Fraction(n + self.before + self.after - self.reach, self.stride) + 1
         return f"({n}{padding} - {self.reach})/{self.stride} + 1 = {float(value):.4g}"
 
-    # What output cell 0 sees of the input, and the step to the next cell's view: the same three for every kind of reading.
+    # What output cell 0 sees of the input, and the step to the next cell's view: the same three for every kind of
+    # reading.
     @property
     def first(self) -> int:
         return -self.before
@@ -119,4 +124,6 @@ class Field(NamedTuple):
     columns: Interval = Interval()
 
     def __str__(self) -> str:
-        return " × ".join(str(axis.size) for axis in self) if self.rows.size != self.columns.size else str(self.rows.size)
+        return (
+            " × ".join(str(axis.size) for axis in self) if self.rows.size != self.columns.size else str(self.rows.size)
+        )

@@ -1,6 +1,7 @@
 """How layers are joined. Each wiring has one method, `draw`, that writes itself into the graph.
 
-Joins mean something in exactly three places: concat, add, multiply. Everything else is a plain function returning wiring (`parts`).
+Joins mean something in exactly three places: concat, add, multiply. Everything else is a plain function returning
+wiring (`parts`).
 A value on its way is a wire: the name of the node that gave it, or a bundle (tuple) of such names between Dags.
 """
 
@@ -32,7 +33,9 @@ Part = tuple[str, Blueprint]
 
 
 def _named(parts: Iterable[Any], named: dict[str, Any], owner: str) -> tuple[Part, ...]:
-    """Children as (name, part): by position "0", "1", …, then by keyword; None is left out (an activation one does not want)."""
+    """Children as (name, part): by position "0", "1", …, then by keyword; None is left out (an activation one does not
+    want).
+    """
     both = [*((str(i), part) for i, part in enumerate(parts)), *named.items()]
     for name, part in both:
         if not isinstance(part, Layer | Wiring | None):
@@ -43,7 +46,9 @@ def _named(parts: Iterable[Any], named: dict[str, Any], owner: str) -> tuple[Par
 
 
 def _spelled(owner: str, parts: tuple[Part, ...]) -> str:
-    """`Seq(Conv(64, 3), act=Activation('relu'))`: what eval gives back. Names that Python could not say as keywords go in **{…}."""
+    """`Seq(Conv(64, 3), act=Activation('relu'))`: what eval gives back. Names that Python could not say as keywords go
+    in **{…}.
+    """
     bare: list[str] = []
     for i, (name, part) in enumerate(parts):
         if name != str(i):
@@ -98,7 +103,9 @@ class Concat(Wiring):
 
 @dataclass(frozen=True)
 class Residual(Wiring):
-    """x + body(x). `project` is drawn on x only where the body changed its volume: the paper's own rule (He et al. 2015, section 3.3)."""
+    """x + body(x). `project` is drawn on x only where the body changed its volume: the paper's own rule (He et al.
+    2015, section 3.3).
+    """
 
     body: Blueprint
     project: Blueprint | None = None
@@ -107,7 +114,11 @@ class Residual(Wiring):
         y = pen.inside("body").draw(self.body, x)
         if self.project is not None and pen.volume(x) != pen.volume(y):
             x = pen.inside("project").draw(self.project, x)
-        hint = "The body changed the volume; give Residual a project=." if self.project is None else "Its project does not give the body's volume."
+        hint = (
+            "The body changed the volume; give Residual a project=."
+            if self.project is None
+            else "Its project does not give the body's volume."
+        )
         return pen.join("add", [x, y], hint)
 
 
@@ -143,7 +154,9 @@ class Dense(Wiring):
 
 @dataclass(frozen=True)
 class Tap(Wiring):
-    """A named way out: x goes on as it is, and `head(x)` (or x itself) leaves as `name` (auxiliary classifiers, stage features)."""
+    """A named way out: x goes on as it is, and `head(x)` (or x itself) leaves as `name` (auxiliary classifiers, stage
+    features).
+    """
 
     name: str
     head: Blueprint | None = None
@@ -155,7 +168,9 @@ class Tap(Wiring):
 
 @dataclass(frozen=True)
 class Shared(Wiring):
-    """The same weights wherever this name appears: drawn again, `part` uses those of its first place (siamese towers, heads over a pyramid)."""
+    """The same weights wherever this name appears: drawn again, `part` uses those of its first place (siamese towers,
+    heads over a pyramid).
+    """
 
     name: str
     part: Blueprint
@@ -171,8 +186,10 @@ Step = tuple[str, Union[Blueprint, str], tuple[str, ...]]  # noqa: UP007
 class Dag(Wiring):
     """Any wiring at all, step by step: NASNet's cells, U-Nets, pyramids.
 
-    `takes` names the wires that come in (one name: a single wire; several: a bundle, or one wire given to each name). A step is (name, part, inputs): a layer or
-    wiring on one input, or "concat" | "add" | "multiply" on several. `gives` is the name that leaves, or a bundle of them.
+    `takes` names the wires that come in (one name: a single wire; several: a bundle, or one wire given to each name). A
+    step is (name, part, inputs): a layer or
+    wiring on one input, or "concat" | "add" | "multiply" on several. `gives` is the name that leaves, or a bundle of
+    them.
 
         Dag(("x", "last"), (("left", Conv(8, 3, padding=1), ("x",)), ("sum", "add", ("left", "last"))), ("sum", "x"))
     """
@@ -185,14 +202,24 @@ class Dag(Wiring):
         known = set(self.takes)
         for name, part, inputs in self.steps:
             if missing := [i for i in inputs if i not in known]:
-                raise CannotMake(f'Cannot make Dag: step "{name}" reads "{missing[0]}", which no earlier step gives. Known there: {", ".join(sorted(known))}.')
-            if isinstance(part, str) and (part not in JOINS or len(inputs) < 2) or not isinstance(part, str) and len(inputs) != 1:
-                raise CannotMake(f'Cannot make Dag: step "{name}" is {part!r} on {len(inputs)} inputs; a part reads one, {", ".join(JOINS)} two or more.')
+                raise CannotMake(
+                    f'Cannot make Dag: step "{name}" reads "{missing[0]}", which no earlier step gives.',
+                    ways=f"Known there: {', '.join(sorted(known))}.",
+                )
+            if (isinstance(part, str) and (part not in JOINS or len(inputs) < 2)) or (
+                not isinstance(part, str) and len(inputs) != 1
+            ):
+                raise CannotMake(
+                    f'Cannot make Dag: step "{name}" is {part!r} on {len(inputs)} inputs.',
+                    ways=f"A layer or wiring reads one; {', '.join(JOINS)} read two or more.",
+                )
             if name in known or not name or "." in name:
                 raise CannotMake(f'Cannot make Dag: a step is named "{name}"; each name once, not empty, no dots.')
             known.add(name)
         if missing := [g for g in self.leaving if g not in known]:
-            raise CannotMake(f'Cannot make Dag: it gives "{missing[0]}", which no step makes. Known: {", ".join(sorted(known))}.')
+            raise CannotMake(
+                f'Cannot make Dag: it gives "{missing[0]}", which no step makes. Known: {", ".join(sorted(known))}.'
+            )
 
     @property
     def leaving(self) -> tuple[str, ...]:
@@ -219,4 +246,6 @@ def _spread(x: Wire, n: int) -> tuple[Wire, ...]:
     return bundle
 
 
-WIRINGS: dict[str, type[Wiring]] = {wiring.__name__: wiring for wiring in (Seq, Concat, Residual, Gate, Dense, Tap, Shared, Dag)}
+WIRINGS: dict[str, type[Wiring]] = {
+    wiring.__name__: wiring for wiring in (Seq, Concat, Residual, Gate, Dense, Tap, Shared, Dag)
+}

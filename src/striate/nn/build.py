@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from striate.blueprint import Blueprint, CannotBuild, Graph, Node, Refusal, Volume, draft, replay
+from striate.blueprint import Blueprint, CannotBuild, Graph, Layer, Node, Refusal, Volume, draft, replay
 from striate.blueprint import layers as L
 from striate.nn.realise import realise
 
@@ -17,13 +17,20 @@ JOINS = {
     "add": lambda values: reduce(torch.add, values),
     "multiply": lambda values: reduce(torch.mul, values),
 }
-FRESH = (L.Conv, L.Linear, L.BatchNorm, L.LocallyConnected)  # layers whose output is a tensor of its own, which they do not need for their gradient
+FRESH = (
+    L.Conv,
+    L.Linear,
+    L.BatchNorm,
+    L.LocallyConnected,
+)  # layers whose output is a tensor of its own, which they do not need for their gradient
 
 
 class Network(nn.Module):
-    """A graph as a module: N×C×H×W in; out a way out's N×C×H×W (N×C where its volume is a vector), or a dict of them where the graph has several.
+    """A graph as a module: N×C×H×W in; out a way out's N×C×H×W (N×C where its volume is a vector), or a dict of them
+    where the graph has several.
 
-    `graph` is what it runs, `metadata` what its file says of it (classes, preprocessing, provenance). Each value is let go after its last reader.
+    `graph` is what it runs, `metadata` what its file says of it (classes, preprocessing, provenance). Each value is let
+    go after its last reader.
     Any input size that the graph accepts with the same weights runs; another is refused by name.
     """
 
@@ -36,12 +43,19 @@ class Network(nn.Module):
         self._steps = []
         for node in graph.nodes[1:]:
             done = tuple(name for name in dict.fromkeys(node.inputs) if last.get(name) == node.name)
-            self._steps.append((node.name, node.op if isinstance(node.op, str) else tuple((node.twin or node.name).split(".")), node.inputs, done))
+            self._steps.append(
+                (
+                    node.name,
+                    node.op if isinstance(node.op, str) else tuple((node.twin or node.name).split(".")),
+                    node.inputs,
+                    done,
+                )
+            )
             if not isinstance(node.op, str) and node.twin is None:
-                self._nest(node, graph[node.inputs[0]])
+                self._nest(node, node.op, graph[node.inputs[0]])
         self._ends = [(tap, name, graph[name].output.is_vector) for tap, name in graph.taps.items()]
 
-    def _nest(self, node: Node, source: Node) -> None:
+    def _nest(self, node: Node, layer: Layer, source: Node) -> None:
         *rooms, leaf = node.name.split(".")
         at: nn.Module = self
         for room in rooms:
@@ -49,7 +63,7 @@ class Network(nn.Module):
                 at.add_module(room, nn.Module())
             at = at._modules[room]  # type: ignore[assignment]
         try:
-            module = realise(node.op, source.output)
+            module = realise(layer, source.output)
         except Refusal as refusal:
             refusal.where = refusal.where or node.name
             raise
@@ -60,7 +74,11 @@ class Network(nn.Module):
     def _alone(self, node: Node, source: Node) -> bool:
         """Whether `node` may overwrite what it reads: nobody else reads it, and it is no view of another's."""
         fresh = source.op in JOINS or isinstance(source.op, FRESH)
-        return fresh and source.name not in self.graph.taps.values() and sum(source.name in other.inputs for other in self.graph.nodes) == 1
+        return (
+            fresh
+            and source.name not in self.graph.taps.values()
+            and sum(source.name in other.inputs for other in self.graph.nodes) == 1
+        )
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
         if not torch.compiler.is_compiling() and tuple(x.shape[1:]) not in self._accepted:
@@ -76,15 +94,18 @@ class Network(nn.Module):
         return outs["out"] if len(outs) == 1 else outs
 
     def _accept(self, x: Tensor) -> None:
-        """Place the whole graph on an input of another size before running it, so that a refusal names the layer and what fits."""
+        """Place the whole graph on an input of another size before running it, so that a refusal names the layer and
+        what fits.
+        """
         if x.dim() != 4:
-            raise Refusal(f"Cannot run on a tensor of {'×'.join(map(str, x.shape))}: N×C×H×W is wanted, here N×{self.graph.volume}.")
+            raise Refusal(f"Cannot run on a tensor of {_by(tuple(x.shape))}: N×{self.graph.volume} is wanted.")
         other = replay(self.graph, volume=Volume(*x.shape[1:]))
         for mine, theirs in zip(self.graph.nodes, other.nodes, strict=True):
             for name, shape in mine.placed.weights.items():
                 if theirs.placed.weights[name] != shape:
+                    wanted = _by(theirs.placed.weights[name])
                     raise Refusal(
-                        f"Cannot run {mine.name} on {other.volume}: its {name} is {_by(shape)}, this input wants {_by(theirs.placed.weights[name])}.",
+                        f"Cannot run {mine.name} on {other.volume}: its {name} is {_by(shape)}, wanted {wanted}.",
                         ways=f"Give the network {self.graph.volume}.",
                     )
         self._accepted.add(tuple(x.shape[1:]))
@@ -97,17 +118,25 @@ def _by(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
 
-def build(network: Blueprint | Graph | str, volume: Volume | str | None = None, *, fit: str | None = None, device: str | torch.device = "cpu") -> Network:
+def build(
+    network: Blueprint | Graph | str,
+    volume: Volume | str | None = None,
+    *,
+    fit: str | None = None,
+    device: str | torch.device = "cpu",
+) -> Network:
     """The network as an nn.Module, its convolutions He-initialised.
 
-    `network` is a blueprint, a graph, or a name of the zoo ("resnet50", "googlenet(aux=True)"); a name has its own input volume, a blueprint needs one.
+    `network` is a blueprint, a graph, or a name of the zoo ("resnet50", "googlenet(aux=True)"); a name has its own
+    input volume, a blueprint needs one.
     Raises CannotBuild, and whatever drafting raises.
     """
     graph = as_graph(network, volume, fit)
     needed, free = 4 * graph.parameters, _free_bytes()
     if torch.device(device).type == "cpu" and needed > free:
         raise CannotBuild(
-            f"Cannot build a network of {graph.parameters:,} parameters: {needed / 1e9:,.1f} GB of weights, {free / 1e9:,.1f} GB of memory free.",
+            f"Cannot build a network of {graph.parameters:,} parameters: its weights take {needed / 1e9:,.1f} GB, "
+            f"{free / 1e9:,.1f} GB are free.",
             ways='device="meta" builds it without its weights.',
         )
     with torch.device(device):
@@ -119,14 +148,20 @@ def build(network: Blueprint | Graph | str, volume: Volume | str | None = None, 
 def as_graph(network: Blueprint | Graph | str, volume: Volume | str | None = None, fit: str | None = None) -> Graph:
     """A drafted graph from whatever names a network."""
     if isinstance(network, Graph):
-        return network if volume is None else replay(network, volume=Volume.parse(volume) if isinstance(volume, str) else Volume(*volume))
+        return (
+            network
+            if volume is None
+            else replay(network, volume=Volume.parse(volume) if isinstance(volume, str) else Volume(*volume))
+        )
     if isinstance(network, str):
         from striate import zoo
 
-        entry, network = zoo.call(network)
-        volume = volume or entry.input
+        entry, blueprint = zoo.call(network)
+        return draft(blueprint, volume or entry.input, fit)
     if volume is None:
-        raise CannotBuild("Cannot build a blueprint without its input volume.", ways='Say it: build(blueprint, "3x224x224").')
+        raise CannotBuild(
+            "Cannot build a blueprint without its input volume.", ways='Say it: build(blueprint, "3x224x224").'
+        )
     return draft(network, volume, fit)
 
 

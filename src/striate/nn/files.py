@@ -1,4 +1,6 @@
-"""Model files: one .safetensors that holds the weights and says which network, which classes, which preprocessing, and where it comes from."""
+"""Model files: one .safetensors that holds the weights and says which network, which classes, which preprocessing, and
+where it comes from.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from striate.nn.build import Network
 
 
 def save(network: Network, path: str | Path, **metadata: Any) -> Path:
-    """Write `network` and what is to be known of it (added to its own `metadata`); whole or not at all. Raises CannotWrite."""
+    """Write `network` and what is to be known of it (added to its own `metadata`); whole or not at all. Raises
+    CannotWrite.
+    """
     said = {"format": FORMAT, "striate": __version__, **network.metadata, **metadata}
     said["graph"] = graph_to_json(network.graph)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -34,9 +38,15 @@ def load(path: str | Path) -> Network:
     with torch.device("meta"):
         network = Network(header.graph)
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    if odd := sorted(name for name in wanted.keys() | header.shapes.keys() if wanted.get(name) != header.shapes.get(name)):
-        has, wants = ("×".join(map(str, shapes[odd[0]])) if odd[0] in shapes else "missing" for shapes in (header.shapes, wanted))
-        raise CannotLoad(f"Cannot load {path}: {len(odd)} tensors are not those of its own network; {odd[0]} is {has}, wanted {wants}.")
+    if odd := sorted(
+        name for name in wanted.keys() | header.shapes.keys() if wanted.get(name) != header.shapes.get(name)
+    ):
+        has, wants = (
+            "×".join(map(str, shapes[odd[0]])) if odd[0] in shapes else "missing" for shapes in (header.shapes, wanted)
+        )
+        raise CannotLoad(
+            f"Cannot load {path}: {len(odd)} tensors are not its own network's; {odd[0]} is {has}, wanted {wants}."
+        )
     network.load_state_dict(load_file(path), assign=True)
     network.metadata = header.metadata
     return network.eval()

@@ -12,7 +12,9 @@ from torch.nn import functional as F
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
-def same_padding(size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> list[int]:
+def same_padding(
+    size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> list[int]:
     """What `F.pad` wants (left, right, top, bottom) so that output = ceil(input / stride)."""
     pads: list[int] = []
     for n, k, s, d in zip(reversed(size), reversed(kernel), reversed(stride), reversed(dilation), strict=True):
@@ -22,22 +24,40 @@ def same_padding(size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[i
 
 
 class PaddedConv2d(nn.Conv2d):
-    """A convolution whose padding torch cannot say: "same" with a stride (found from each input's size), or more on one side than the other."""
+    """A convolution whose padding torch cannot say: "same" with a stride (found from each input's size), or more on one
+    side than the other.
+    """
 
     def __init__(self, *args: Any, pads: Pads | None, **more: Any) -> None:
         super().__init__(*args, **more)
         self.pads = [*pads[1], *pads[0]] if pads else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, self.pads or same_padding(x.shape[2:], self.kernel_size, self.stride, self.dilation)))
+        return super().forward(
+            F.pad(x, self.pads or same_padding(x.shape[2:], self.kernel_size, self.stride, self.dilation))
+        )
 
 
 class PaddedPool2d(nn.Module):
     """A pool with such padding; the maximum never sees it, the mean counts it only when asked to."""
 
-    def __init__(self, kind: str, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], pads: Pads | None, count_include_pad: bool) -> None:
+    def __init__(
+        self,
+        kind: str,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
+        pads: Pads | None,
+        count_include_pad: bool,
+    ) -> None:
         super().__init__()
-        self.kind, self.kernel, self.stride, self.dilation, self.counted = kind, kernel, stride, dilation, count_include_pad
+        self.kind, self.kernel, self.stride, self.dilation, self.counted = (
+            kind,
+            kernel,
+            stride,
+            dilation,
+            count_include_pad,
+        )
         self.pads = [*pads[1], *pads[0]] if pads else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +65,11 @@ class PaddedPool2d(nn.Module):
         if self.kind == "max":
             return F.max_pool2d(F.pad(x, pads, value=float("-inf")), self.kernel, self.stride, 0, self.dilation)
         mean = F.avg_pool2d(F.pad(x, pads), self.kernel, self.stride)
-        return mean if self.counted else mean / F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), pads), self.kernel, self.stride)
+        return (
+            mean
+            if self.counted
+            else mean / F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), pads), self.kernel, self.stride)
+        )
 
 
 class FlatLinear(nn.Linear):
@@ -56,7 +80,9 @@ class FlatLinear(nn.Linear):
 
 
 class LocallyConnected2d(nn.Module):
-    """A convolution whose every position has weights of its own: `weight` is rows × columns × out × in/groups × kh × kw (Taigman et al. 2014)."""
+    """A convolution whose every position has weights of its own: `weight` is rows × columns × out × in/groups × kh × kw
+    (Taigman et al. 2014).
+    """
 
     def __init__(
         self,
@@ -71,7 +97,13 @@ class LocallyConnected2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.kernel_size, self.stride, self.dilation, self.groups, self.grid = kernel_size, stride, dilation, groups, grid
+        self.kernel_size, self.stride, self.dilation, self.groups, self.grid = (
+            kernel_size,
+            stride,
+            dilation,
+            groups,
+            grid,
+        )
         self.pads = [*pads[1], *pads[0]]
         self.weight = nn.Parameter(torch.empty(*grid, out_channels, channels // groups, *kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels, *grid)) if bias else None
@@ -102,7 +134,7 @@ class ScaledTanh(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training an example's whole branch is 0 with probability p, the others scaled by 1/(1 - p)."""
+    """Stochastic depth: in training an example's branch is 0 with probability p, the others scaled by 1/(1 - p)."""
 
     def __init__(self, p: float) -> None:
         super().__init__()

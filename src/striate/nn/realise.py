@@ -37,7 +37,7 @@ def realise(layer: Layer, volume: Volume) -> nn.Module:
     """The nn.Module of a layer that reads `volume`. Raises CannotBuild where none is registered."""
     raise CannotBuild(
         f"Cannot build {layer!r}: torch has no form of {type(layer).__name__} yet.",
-        ways=f"Register one: @striate.nn.realise.register, a function of ({type(layer).__name__}, Volume) that returns an nn.Module.",
+        ways=f"Register one: @striate.nn.realise.register on a function of ({type(layer).__name__}, Volume).",
     )
 
 
@@ -50,6 +50,10 @@ def _pads(windows: tuple[Window, ...], volume: Volume, fit: str | None) -> M.Pad
     return pads[0], pads[1]
 
 
+def _stated(windows: tuple[Window, Window]) -> M.Pads:
+    return (windows[0].before, windows[0].after), (windows[1].before, windows[1].after)
+
+
 def _even(pads: M.Pads) -> tuple[int, int] | None:
     return (pads[0][0], pads[1][0]) if all(before == after for before, after in pads) else None
 
@@ -57,12 +61,21 @@ def _even(pads: M.Pads) -> tuple[int, int] | None:
 @realise.register
 def _(layer: L.Conv, volume: Volume) -> nn.Module:
     out, groups = layer.out_channels or volume.channels, layer.groups or volume.channels
-    sizes: dict[str, Any] = {"kernel_size": layer.kernel_size, "stride": layer.stride, "dilation": layer.dilation, "groups": groups, "bias": layer.bias}
+    sizes: dict[str, Any] = {
+        "kernel_size": layer.kernel_size,
+        "stride": layer.stride,
+        "dilation": layer.dilation,
+        "groups": groups,
+        "bias": layer.bias,
+    }
     windows = layer.windows(volume)
     if layer.transposed:
-        even = _even(((windows[0].before, windows[0].after), (windows[1].before, windows[1].after)))
+        even = _even(_stated(windows))
         if even is None:
-            raise CannotBuild(f"Cannot build {layer!r}: torch pads a transposed convolution equally on both sides.", ways="Give padding=(rows, columns).")
+            raise CannotBuild(
+                f"Cannot build {layer!r}: torch pads a transposed convolution equally on both sides.",
+                ways="Give padding=(rows, columns).",
+            )
         return nn.ConvTranspose2d(volume.channels, out, padding=even, output_padding=layer.output_padding, **sizes)
     pads = _pads(windows, volume, "ceil" if layer.fit == "ceil" else None)
     if layer.padding == "same" and max(pair(layer.stride)) > 1:
@@ -78,22 +91,30 @@ def _(layer: L.LocallyConnected, volume: Volume) -> nn.Module:
     pads = _pads(windows, volume, layer.fit)
     stride, dilation = pair(layer.stride), pair(layer.dilation)
     return M.LocallyConnected2d(
-        volume.channels, layer.out_channels, placed.output.grid, pair(layer.kernel_size), stride, pads, dilation, layer.groups, layer.bias
+        volume.channels,
+        layer.out_channels,
+        placed.output.grid,
+        pair(layer.kernel_size),
+        stride,
+        pads,
+        dilation,
+        layer.groups,
+        layer.bias,
     )
 
 
 @realise.register
 def _(layer: L.Pool, volume: Volume) -> nn.Module:
     windows = layer.windows(volume)
-    even = _even(((windows[0].before, windows[0].after), (windows[1].before, windows[1].after)))
-    kernel, stride, dilation = ((getattr(w, name) for w in windows) for name in ("kernel", "stride", "dilation"))
+    even = _even(_stated(windows))
+    kernel, stride, _, _, dilation = zip(*windows, strict=True)
     same = layer.padding == "same" and max(w.stride for w in windows) > 1
     if same or even is None:
         pads = None if same else _pads(windows, volume, layer.fit)
-        return M.PaddedPool2d(layer.kind, tuple(kernel), tuple(stride), tuple(dilation), pads, layer.count_include_pad)  # type: ignore[arg-type]
+        return M.PaddedPool2d(layer.kind, kernel, stride, dilation, pads, layer.count_include_pad)
     if layer.kind == "max":
-        return nn.MaxPool2d(tuple(kernel), tuple(stride), even, tuple(dilation), ceil_mode=layer.fit == "ceil")
-    return nn.AvgPool2d(tuple(kernel), tuple(stride), even, ceil_mode=layer.fit == "ceil", count_include_pad=layer.count_include_pad)
+        return nn.MaxPool2d(kernel, stride, even, dilation, ceil_mode=layer.fit == "ceil")
+    return nn.AvgPool2d(kernel, stride, even, ceil_mode=layer.fit == "ceil", count_include_pad=layer.count_include_pad)
 
 
 @realise.register
@@ -128,7 +149,9 @@ def _(layer: L.LayerNorm, volume: Volume) -> nn.Module:
 
 @realise.register
 def _(layer: L.LocalResponseNorm, volume: Volume) -> nn.Module:
-    return nn.LocalResponseNorm(layer.size, layer.alpha if layer.average else layer.alpha * layer.size, layer.beta, layer.k)
+    return nn.LocalResponseNorm(
+        layer.size, layer.alpha if layer.average else layer.alpha * layer.size, layer.beta, layer.k
+    )
 
 
 @realise.register
