@@ -18,9 +18,8 @@ from striate import cli
 from striate.blueprint.refusal import Refusal
 
 
-def striate(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.run([sys.executable, "-m", "striate", *arguments], text=True, timeout=60, **options)  # type: ignore[call-overload]
+def striate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "striate", *arguments], capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture
@@ -137,19 +136,34 @@ def test_our_own_fault_keeps_its_traceback(probe: Callable[..., Result]) -> None
     assert probe(throw(fault), "net").exception is fault
 
 
-def test_a_full_disk_behind_the_output_is_said_once() -> None:
+PRINTS = """
+import sys, types, click
+from striate import cli
+cli.VERBS["probe"] = "Print, and leave it in the buffer."
+command = click.Command("probe", callback=lambda: print("a row"))
+sys.modules["striate.cli.probe"] = types.SimpleNamespace(command=command)
+sys.argv = ["striate", "probe"]
+cli.main()
+"""
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+WAYS_TO_PRINT = pytest.mark.parametrize("python", [["-m", "striate", "--help"], ["-c", PRINTS]], ids=["echo", "print"])
+
+
+@WAYS_TO_PRINT
+def test_a_full_disk_behind_the_output_is_said_once(python: list[str]) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("needs /dev/full")
     with open("/dev/full", "w") as full:
-        done = striate("--help", stdout=full)
+        done = subprocess.run([sys.executable, *python], stdout=full, stderr=subprocess.PIPE, text=True, env=BUFFERED)
     assert done.returncode == 2
     assert done.stderr == "Cannot use the output: no space left on device. Make room there, or write to another disk.\n"
 
 
-def test_a_reader_who_leaves_early_is_no_news() -> None:
+@WAYS_TO_PRINT
+def test_a_reader_who_leaves_early_is_no_news(python: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
-    done = striate("--help", stdout=write)
+    done = subprocess.run([sys.executable, *python], stdout=write, stderr=subprocess.PIPE, text=True, env=BUFFERED)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
 
