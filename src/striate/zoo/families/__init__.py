@@ -1,0 +1,3 @@
+"""One family of networks a file: its paper's table on top, a dozen lines of functions below, every difference written
+down.
+"""
