@@ -1,8 +1,8 @@
-"""Notation: a blueprint as text, both ways. One canonical form, and the forms in which papers and lectures write networks.
+"""Notation: a blueprint as text, both ways: one canonical form, and those in which papers and lectures write networks.
 
-    reading = read("input 1x32x32; conv 6 5x5; relu; maxpool 2x2; linear 10")
-    reading.blueprint, reading.volume       # Seq(Conv(6, 5), …), Volume(1, 32, 32)
-    write(reading.blueprint, reading.volume)
+reading = read("input 1x32x32; conv 6 5x5; relu; maxpool 2x2; linear 10")
+reading.blueprint, reading.volume       # Seq(Conv(6, 5), …), Volume(1, 32, 32)
+write(reading.blueprint, reading.volume)
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ __all__ = ["Reading", "Skipped", "read", "write"]
 def read(text: str, layers: Mapping[str, type[Layer]] = LAYERS) -> Reading:
     """The network that a text describes, in whichever form. Your own layers go in `layers`, by class name.
 
-    Raises CannotRead, with `line` and `column`; nothing in the text is run, and repeats are counted before they are drawn.
+    Raises CannotRead, with `line` and `column`. Nothing in the text is run, and repeats are counted before they are
+    drawn.
     """
     from striate.blueprint.notation.canonical import read_canonical
-    from striate.blueprint.notation.listing import looks_like_listing, read_listing
 
     check_length(text)
     try:
         return read_canonical(text, layers)
-    except CannotRead:
+    except CannotRead:  # of a text that is neither, this is what to say
+        from striate.blueprint.notation.listing import looks_like_listing, read_listing
+
         if not looks_like_listing(text):
             raise
     return read_listing(text)

@@ -25,7 +25,8 @@ class Skipped(NamedTuple):
 class Reading(NamedTuple):
     """What a text says: the network, its input where the text names one, and in which form it was written.
 
-    A listing also claims things (volumes, parameters, memory), and has lines that were passed over; the canonical form has neither.
+    A listing also claims things (volumes, parameters, memory), and has lines that were passed over; the canonical form
+    has neither.
     """
 
     blueprint: Blueprint
@@ -36,7 +37,7 @@ class Reading(NamedTuple):
 
 
 def refuse(text: str, at: int, what: str, ways: str = "") -> CannotRead:
-    """The refusal that points at character `at`: line and column, what is wrong there, the line with a caret, the way out.
+    """The refusal that points at character `at`: line and column, what is wrong, the line with a caret, the way out.
 
     Cannot read line 2, column 1: no layer is called "conf". Near: conv.
         conf 64 3x3
@@ -51,14 +52,16 @@ def refuse(text: str, at: int, what: str, ways: str = "") -> CannotRead:
     if not first > start:
         bare = shown.lstrip()
         caret, shown = caret[min(len(shown) - len(bare), at - first) :], bare
-    refusal = CannotRead(f"Cannot read line {line}, column {column}: {what}", f"{shown}\n    {caret}" if shown else "", ways)
+    refusal = CannotRead(
+        f"Cannot read line {line}, column {column}: {what}", f"{shown}\n    {caret}" if shown else "", ways
+    )
     refusal.line, refusal.column = line, column
     refusal.where = f"line {line}, column {column}"
     return refusal
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """" Near: conv, concat.", or nothing."""
+    """ " Near: conv, concat.", or nothing."""
     found = get_close_matches(word.lower(), list(known), n=3, cutoff=0.6) if len(word) <= 40 else []
     return f" Near: {', '.join(found)}." if found else ""
 
