@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, Union
 
 from striate.blueprint.layer import Layer
@@ -42,6 +43,11 @@ def _named(parts: Iterable[Any], named: dict[str, Any], owner: str) -> tuple[Par
             raise CannotMake(f"Cannot make {owner}: its part {name} is {part!r}; it must be a layer or a wiring.")
         if not name or "." in name:
             raise CannotMake(f'Cannot make {owner}: a part is named "{name}"; names are not empty and have no dots.')
+    if len(dict(both)) < len(both):
+        twice = next(name for i, (name, _) in enumerate(both) if name in dict(both[:i]))
+        raise CannotMake(
+            f'Cannot make {owner}: two parts are named "{twice}"; a part without a name has that of its place.'
+        )
     return tuple((name, part) for name, part in both if part is not None)
 
 
@@ -55,9 +61,9 @@ def _spelled(owner: str, parts: tuple[Part, ...]) -> str:
             break
         bare.append(repr(part))
     rest = parts[len(bare) :]
-    plain = [f"{name}={part!r}" for name, part in rest if name.isidentifier()]
-    odd = ", ".join(f"{name!r}: {part!r}" for name, part in rest if not name.isidentifier())
-    if odd and plain:  # keep the order, which is the network's
+    if all(name.isascii() and name.isidentifier() and not iskeyword(name) for name, _ in rest):
+        plain, odd = [f"{name}={part!r}" for name, part in rest], ""
+    else:  # all of them, to keep the order, which is the network's
         plain, odd = [], ", ".join(f"{name!r}: {part!r}" for name, part in rest)
     return f"{owner}({', '.join([*bare, *plain, *(['**{' + odd + '}'] if odd else [])])})"
 
@@ -68,7 +74,7 @@ class Seq(Wiring):
 
     parts: tuple[Part, ...]
 
-    def __init__(self, *parts: Blueprint | None, **named: Blueprint | None) -> None:
+    def __init__(self, /, *parts: Blueprint | None, **named: Blueprint | None) -> None:
         object.__setattr__(self, "parts", _named(parts, named, "Seq"))
 
     def __iter__(self) -> Iterator[Blueprint]:
@@ -89,7 +95,7 @@ class Concat(Wiring):
 
     arms: tuple[Part, ...]
 
-    def __init__(self, *arms: Blueprint | None, **named: Blueprint | None) -> None:
+    def __init__(self, /, *arms: Blueprint | None, **named: Blueprint | None) -> None:
         object.__setattr__(self, "arms", _named(arms, named, "Concat"))
         if not self.arms:
             raise CannotMake("Cannot make Concat(): it has no arms; give it two or more.")
@@ -139,7 +145,7 @@ class Dense(Wiring):
 
     blocks: tuple[Part, ...]
 
-    def __init__(self, *blocks: Blueprint, **named: Blueprint) -> None:
+    def __init__(self, /, *blocks: Blueprint, **named: Blueprint) -> None:
         object.__setattr__(self, "blocks", _named(blocks, named, "Dense"))
 
     def __repr__(self) -> str:
