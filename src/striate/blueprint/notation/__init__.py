@@ -35,7 +35,8 @@ def read(text: str, layers: Mapping[str, type[Layer]] = LAYERS) -> Reading:
 
         if not looks_like_listing(text):
             raise
-    return read_listing(text)
+    reading: Reading = read_listing(text)
+    return reading
 
 
 def write(blueprint: Blueprint, volume: Volume | None = None) -> str:

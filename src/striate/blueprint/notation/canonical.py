@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from striate.blueprint.graph import MOST_NODES
 from striate.blueprint.layer import Layer
@@ -35,6 +35,7 @@ HINTS = {
     '"': "The text that begins here does not end on its line.",
 }
 EXAMPLE = "For instance: input 1x32x32; conv 6 5x5; relu; maxpool 2x2; linear 10"
+Made = TypeVar("Made")
 
 
 class Token(NamedTuple):
@@ -202,7 +203,9 @@ class _Reader:
                 self.stop(f"no layer is called {short(token.said)}.{near(token.said, known)}", at=token)
             return self.layer(self.words[word], token, follow)
 
-    def made(self, token: Token, make: Any, values: dict[str, Any], places: Mapping[str, Token] | None = None) -> Any:
+    def made(
+        self, token: Token, make: Callable[..., Made], values: dict[str, Any], places: Mapping[str, Token] | None = None
+    ) -> Made:
         """The layer or wiring itself; what it refuses is said where it was written."""
         try:
             return make(**values)

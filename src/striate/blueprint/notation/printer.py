@@ -32,12 +32,9 @@ FEW = 3  # layers of a block on one line
 def write_canonical(blueprint: Blueprint, volume: Volume | None) -> str:
     """The text, ending in a newline. Raises CannotWrite."""
     head = f"input {'x'.join(map(str, volume[:1] if volume.is_vector else volume))}\n\n" if volume else ""
-    if isinstance(blueprint, Seq) and len(blueprint.parts) > 0 and [name for name, _ in blueprint.parts] != ["0"]:
-        return head + "
-".join(_items(blueprint.parts, 1)) + "
-"
-    return head + _part(blueprint, 0) + "
-"
+    if isinstance(blueprint, Seq) and blueprint.parts and [name for name, _ in blueprint.parts] != ["0"]:
+        return head + "\n".join(_items(blueprint.parts, 1)) + "\n"
+    return head + _part(blueprint, 0) + "\n"
 
 
 def _part(part: Any, depth: int) -> str:

@@ -27,7 +27,7 @@ SAYING: dict[str, tuple[str, Mapping[str, object]]] = {
     "depthwise": ("Conv", {"out_channels": None, "groups": None}),
     **{kind: ("Activation", {"kind": kind}) for kind in ACTIVATIONS},
 }
-BLOCKS: dict[str, Any] = {"concat": Concat, "dense": Dense}  # and { … } alone is a Seq
+BLOCKS: dict[str, type[Wiring]] = {"concat": Concat, "dense": Dense}  # and { … } alone is a Seq
 WIRED: dict[str, type[Wiring]] = {"residual": Residual, "gate": Gate, "tap": Tap, "shared": Shared}
 OURS = {*SAYING, *BLOCKS, *WIRED, *JOINS, "dag", "input"}
 
@@ -77,9 +77,13 @@ def words(layers: Mapping[str, type[Layer]]) -> dict[str, Word]:
     return found
 
 
-@lru_cache(maxsize=256)
 def hints(layer: Any) -> Mapping[str, Any]:
     """The types of a layer's fields; none where they cannot be told."""
+    return _hints(layer)
+
+
+@lru_cache(maxsize=256)
+def _hints(layer: Any) -> Mapping[str, Any]:
     try:
         return get_type_hints(layer)
     except (NameError, TypeError):
