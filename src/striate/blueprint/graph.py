@@ -6,6 +6,7 @@ The ledger, torch, the diagram, JSON, liveness and weight sharing all meet here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import NamedTuple
@@ -29,7 +30,7 @@ class Node(NamedTuple):
     placed: Placed
     field: Field
     twin: str | None = None  # the node whose weights this one uses
-    gated: bool = False  # a squeeze gate made it read the whole input; its field follows the content
+    gated: bool = False  # a squeeze gate or a group's norm made it read the whole input; its field follows the content
 
     @property
     def output(self) -> Volume:
@@ -133,7 +134,15 @@ class Pen:
         if placed.windows:
             seen = Field(seen.rows.through(placed.windows[0]), seen.columns.through(placed.windows[1]))
         return self._write(
-            Node(self.room or _word(layer), layer, (source.name,), placed, seen, self._twin(placed), source.gated)
+            Node(
+                self.room or _word(layer),
+                layer,
+                (source.name,),
+                placed,
+                seen,
+                self._twin(placed),
+                source.gated or layer.whole_grid,
+            )
         )
 
     def join(self, how: str, wires: list[Wire], hint: str = "") -> str:
@@ -144,7 +153,7 @@ class Pen:
         if how == "concat":
             if any(volume.grid != first.grid for volume in volumes):
                 raise CannotJoin(
-                    self._refusal("concat", volumes, " , "),
+                    self._refusal("concat", volumes, ", "),
                     hint or "Their heights and widths differ.",
                     where=self.room,
                     volume=volumes,
@@ -188,12 +197,13 @@ class Pen:
     def _twin(self, placed: Placed) -> str | None:
         if self.twin_of is None or not (placed.weights or placed.buffers):
             return None
-        here, home = self.twin_of
-        twin = self.nodes.get(home + self.room.removeprefix(here))
+        here_room, home = self.twin_of
+        twin = self.nodes.get(home + self.room.removeprefix(here_room))
         if twin is None or twin.placed.weights != placed.weights:
-            there = dict(twin.placed.weights) if twin else "nothing"
+            there, here = (_shapes(p.weights) if p else "nothing" for p in (twin and twin.placed, placed))
             raise CannotJoin(
-                f"Cannot share {home} with {self.room}: {there} there, {dict(placed.weights)} here.",
+                f"Cannot share the weights of {home}{self.room.removeprefix(here_room)} with {self.room}: "
+                f"{there} there, {here} here.",
                 "Shared weights need the same shapes.",
                 where=self.room,
             )
@@ -223,20 +233,20 @@ class Pen:
         return x
 
     def _refusal(self, how: str, volumes: list[Volume], sign: str) -> str:
-        return f"Cannot {how} {self.room or 'them'}: {sign.join(map(str, volumes)).replace(' , ', ', ')}."
+        where = f" {self.room}:" if self.room else ""
+        return f"Cannot {how}{where} {sign.join(map(str, volumes))}."
 
 
 def sizes(blueprint: Blueprint, volume: Volume, fit: str | None = None, around: int = 40) -> list[Remedy]:
-    """Input sizes near `volume` on which the whole network can be placed, nearest first, at most two."""
-    found: list[Remedy] = []
+    """The input sizes nearest to `volume` (two at most) on which the whole network can be placed: one remedy, or none."""
+    found: list[tuple[Volume, Volume]] = []
     for d in sorted(range(-around, around + 1), key=abs):
         near = volume._replace(height=volume.height + d, width=volume.width + d)
         if d and min(near) > 0 and len(found) < 2:
-            try:
-                found.append(Remedy(f"a network input of {near}", blueprint, near, draft(blueprint, near, fit).output))
-            except Refusal:
-                continue
-    return found
+            with suppress(Refusal):
+                found.append((near, draft(blueprint, near, fit).output))
+    text = " or ".join(str(near) for near, _ in sorted(found))
+    return [Remedy(f"a network input of {text}", blueprint, *found[0])] if found else []
 
 
 def _joined(axes: list[Interval]) -> Interval:
@@ -244,6 +254,10 @@ def _joined(axes: list[Interval]) -> Interval:
     for axis in rest:
         first = first.join(axis)
     return first
+
+
+def _shapes(weights: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in weights.items())
 
 
 def _word(layer: Layer) -> str:

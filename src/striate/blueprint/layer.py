@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from striate.blueprint.refusal import CannotMake
 from striate.blueprint.volume import LIMIT, Volume
 from striate.blueprint.window import FITS, Reading
 
+Size = int | tuple[int, int]
+Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 NONE: Shapes = MappingProxyType({})
@@ -105,6 +107,8 @@ class Layer:
                 continue  # each layer's own docstring says what None means
             if wanted := check(value):
                 raise CannotMake(f"Cannot make {self!r}: {name} is {value!r}; it must be {wanted}.", layer=self)
+
+    whole_grid: ClassVar[bool] = False  # its statistics read the whole grid, whatever its field says
 
     def place(self, volume: Volume) -> Placed:
         """Put the layer on a volume; raises CannotPlace where it does not fit."""

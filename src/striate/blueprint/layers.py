@@ -1,8 +1,7 @@
 """The leaves: every layer that weighs, slides or reshapes, each with its physics in `place`.
 
-Fields are torch's, in torch's order. None has `in_channels`: volumes are known while drafting. A size is said once
-(`3`) or as (rows, columns);
-padding also as ((top, bottom), (left, right)) or "same" (output = ceil(input / stride)).
+Fields are torch's, in torch's order. None has `in_channels`: volumes are known while drafting. A size is said once,
+or as (rows, columns); padding also as ((top, bottom), (left, right)) or "same" (output = ceil(input / stride)).
 """
 
 from __future__ import annotations
@@ -10,206 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from fractions import Fraction
-from math import ceil, prod
-from typing import Any
+from math import prod
+from typing import Any, ClassVar
 
-from striate.blueprint.layer import NONE, Layer, Placed, Shapes, among, pair, typed
+from striate.blueprint.convolving import Conv, Depthwise, LocallyConnected, divide
+from striate.blueprint.layer import NONE, Layer, Placed, Shapes, Size, among
+from striate.blueprint.pooling import AvgPool, FractionalMaxPool, GlobalPool, MaxPool, Pool
 from striate.blueprint.refusal import CannotPlace
-from striate.blueprint.sliding import Sliding
 from striate.blueprint.volume import Volume
-from striate.blueprint.window import Reading, Stretch, Window
-
-Size = int | tuple[int, int]
-Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | str
-
-
-@dataclass(frozen=True, repr=False)
-class Conv(Sliding):
-    """A window of weights slid over the volume, all of whose positions share them: C×H×W -> out_channels×H'×W'.
-
-    `out_channels=None`: as many as come in. `groups=None`: one group a channel (depthwise). `transposed`: the gradient
-    of that convolution, which enlarges the grid to (n - 1)·stride - padding + reach + output_padding (Dumoulin & Visin
-    2016, section 4).
-    MACs: kernel × channels read × output cells; transposed: × input cells.
-    """
-
-    out_channels: int | None
-    kernel_size: Size
-    stride: Size = 1
-    padding: Padding = 0
-    dilation: Size = 1
-    groups: int | None = 1
-    bias: bool = True
-    _: KW_ONLY
-    fit: str | None = None
-    transposed: bool = False
-    output_padding: Size = 0
-
-    def place(self, volume: Volume) -> Placed:
-        out = self.out_channels or volume.channels
-        groups = self.groups or volume.channels
-        if volume.channels % groups or out % groups:
-            search = lambda: self.regroup(volume, out)  # noqa: E731
-            raise CannotPlace(
-                self, volume, f"{groups} groups do not divide {volume.channels} → {out} channels.", search=search
-            )
-        rows, columns = self.windows(volume)
-        kernel = pair(self.kernel_size)
-        readings: tuple[Reading, Reading]
-        if self.transposed:
-            grid, readings, unread = *self.enlarge(volume, rows, columns), (0, 0)
-            shape, cells = (volume.channels, out // groups, *kernel), volume.height * volume.width
-        else:
-            grid, unread = self.slide(volume, rows, columns)
-            shape, cells, readings = (out, volume.channels // groups, *kernel), grid[0] * grid[1], (rows, columns)
-        weights: Shapes = {"weight": shape, "bias": (out,)} if self.bias else {"weight": shape}
-        return Placed(Volume(out, *grid), weights, NONE, prod(shape) * cells, readings, unread)
-
-    def enlarge(self, volume: Volume, *windows: Window) -> tuple[tuple[int, int], tuple[Stretch, Stretch]]:
-        grid, readings = [], []
-        for n, window, more in zip(volume.grid, windows, pair(self.output_padding), strict=True):
-            cells = (n - 1) * window.stride - window.before - window.after + window.reach + more
-            if cells < 1:
-                sum_ = f"({n} - 1)*{window.stride} - {window.before + window.after} + {window.reach + more} = {cells}"
-                raise CannotPlace(self, volume, f"{sum_}: no cell would be left.")
-            grid.append(cells)
-            step = Fraction(1, window.stride)
-            readings.append(Stretch((window.before - window.reach + window.stride) * step, window.before * step, step))
-        return (grid[0], grid[1]), (readings[0], readings[1])
-
-    def regroup(self, volume: Volume, out: int) -> tuple[str, ...]:
-        wanted = self.groups or volume.channels
-        near = sorted(
-            (g for g in range(1, min(volume.channels, out, 4096) + 1) if volume.channels % g == out % g == 0),
-            key=lambda g: abs(g - wanted),
-        )
-        return tuple(f"groups={g}" for g in near[:2])
-
-
-def Depthwise(
-    kernel_size: Size, stride: Size = 1, padding: Padding = 0, dilation: Size = 1, bias: bool = True, **more: Any
-) -> Conv:
-    """One filter a channel (MobileNet, arXiv 1704.04861, section 3.1)."""
-    return Conv(None, kernel_size, stride, padding, dilation, groups=None, bias=bias, **more)
-
-
-@dataclass(frozen=True, repr=False)
-class LocallyConnected(Sliding):
-    """A convolution that shares nothing: each position has weights of its own, (rows, columns, out, in/groups, kh, kw)
-    of them (Taigman et al. 2014).
-    """
-
-    out_channels: int
-    kernel_size: Size
-    stride: Size = 1
-    padding: Padding = 0
-    dilation: Size = 1
-    groups: int = 1
-    bias: bool = True
-    _: KW_ONLY
-    fit: str | None = None
-
-    def place(self, volume: Volume) -> Placed:
-        if volume.channels % self.groups or self.out_channels % self.groups:
-            raise CannotPlace(
-                self, volume, f"{self.groups} groups do not divide {volume.channels} → {self.out_channels} channels."
-            )
-        rows, columns = self.windows(volume)
-        grid, unread = self.slide(volume, rows, columns)
-        shape = (*grid, self.out_channels, volume.channels // self.groups, *pair(self.kernel_size))
-        weights: Shapes = {"weight": shape, "bias": (self.out_channels, *grid)} if self.bias else {"weight": shape}
-        return Placed(Volume(self.out_channels, *grid), weights, NONE, prod(shape), (rows, columns), unread)
-
-
-@dataclass(frozen=True, repr=False)
-class Pool(Sliding):
-    """A window that keeps the largest value, or the mean, of each channel. `stride=None`: the kernel's size, as in
-    torch.
-    """
-
-    kind: str = field(metadata=among("max", "average"))
-    kernel_size: Size
-    stride: Size | None = None
-    padding: Padding = 0
-    dilation: Size = 1
-    _: KW_ONLY
-    fit: str | None = None
-    count_include_pad: bool = True  # the mean's divisor counts padding, as in torch
-
-    def place(self, volume: Volume) -> Placed:
-        rows, columns = self.windows(volume)
-        for window in (rows, columns):
-            if max(window.before, window.after) > window.kernel // 2:
-                half = f"{window.kernel}//2 = {window.kernel // 2}: padding {max(window.before, window.after)} is more"
-                raise CannotPlace(self, volume, f"{half}, and a window would hold nothing but padding.")
-        grid, unread = self.slide(volume, rows, columns)
-        return Placed(Volume(volume.channels, *grid), windows=(rows, columns), unread=unread)
-
-    def __repr__(self) -> str:
-        return typed(self, "MaxPool" if self.kind == "max" else "AvgPool", leave=("kind",))
-
-
-def MaxPool(
-    kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, *, fit: str | None = None
-) -> Pool:
-    """The largest value under each window."""
-    return Pool("max", kernel_size, stride, padding, dilation, fit=fit)
-
-
-def AvgPool(
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Padding = 0,
-    *,
-    fit: str | None = None,
-    count_include_pad: bool = True,
-) -> Pool:
-    """The mean under each window."""
-    return Pool("average", kernel_size, stride, padding, fit=fit, count_include_pad=count_include_pad)
-
-
-@dataclass(frozen=True, repr=False)
-class FractionalMaxPool(Layer):
-    """Max pooling whose windows start at pseudo-random steps between 1 and 2 (Graham 2014, arXiv 1412.6071): n ->
-    floor(n·output_ratio).
-    """
-
-    kernel_size: int
-    output_ratio: float
-
-    def place(self, volume: Volume) -> Placed:
-        grid = [int(n * self.output_ratio) for n in volume.grid]
-        if (
-            not 0 < self.output_ratio < 1
-            or min(grid) < 1
-            or any(m + self.kernel_size - 1 > n for m, n in zip(grid, volume.grid, strict=True))
-        ):
-            raise CannotPlace(
-                self,
-                volume,
-                f"{volume.height}*{self.output_ratio} = {grid[0]} windows of {self.kernel_size} do not fit on {volume.height}.",
-            )
-        steps = [Fraction(n - self.kernel_size, max(1, m - 1)) for n, m in zip(volume.grid, grid, strict=True)]
-        rows, columns = (Stretch(0, self.kernel_size - 1, step) for step in steps)
-        return Placed(Volume(volume.channels, *grid), windows=(rows, columns))
-
-
-@dataclass(frozen=True, repr=False)
-class GlobalPool(Layer):
-    """The whole grid pooled to output_size cells a side, whatever it was (Network in Network, arXiv 1312.4400, section
-    3.2).
-    """
-
-    kind: str = field(default="average", metadata=among("average", "max"))
-    output_size: Size = 1
-
-    def place(self, volume: Volume) -> Placed:
-        size = pair(self.output_size)
-        readings = [
-            Stretch(0, ceil(Fraction(n, m)) - 1, Fraction(n, m)) if n % m else Window(n // m, n // m)
-            for n, m in zip(volume.grid, size, strict=True)
-        ]
-        return Placed(Volume(volume.channels, *size), windows=(readings[0], readings[1]))
+from striate.blueprint.window import Stretch, Window
 
 
 @dataclass(frozen=True, repr=False)
@@ -245,13 +53,15 @@ class BatchNorm(Layer):
 class GroupNorm(Layer):
     """Each group of channels normalised over the grid, example by example (Wu & He 2018, arXiv 1803.08494)."""
 
+    whole_grid: ClassVar[bool] = True
     num_groups: int
     eps: float = 1e-5
     affine: bool = True
 
     def place(self, volume: Volume) -> Placed:
         if volume.channels % self.num_groups:
-            raise CannotPlace(self, volume, f"{self.num_groups} groups do not divide {volume.channels} channels.")
+            why = f"{self.num_groups} groups do not divide {volume.channels} channels."
+            raise CannotPlace(self, volume, why, search=divide("num_groups", self.num_groups, volume.channels))
         c = (volume.channels,)
         return Placed(volume, {"weight": c, "bias": c} if self.affine else NONE)
 
@@ -354,7 +164,8 @@ class Shuffle(Layer):
 
     def place(self, volume: Volume) -> Placed:
         if volume.channels % self.groups:
-            raise CannotPlace(self, volume, f"{self.groups} groups do not divide {volume.channels} channels.")
+            why = f"{self.groups} groups do not divide {volume.channels} channels."
+            raise CannotPlace(self, volume, why, search=divide("groups", self.groups, volume.channels))
         return Placed(volume)
 
 
@@ -457,3 +268,5 @@ LAYERS: dict[str, type[Layer]] = {
         *(Dropout, DropPath, Upsample, Shuffle, Select, PositionBias, RadialBasis, Identity),
     )
 }
+
+__all__ = [*LAYERS, "ACTIVATIONS", "LAYERS", "AvgPool", "Depthwise", "Foreign", "MaxPool", "Relu", "Size"]

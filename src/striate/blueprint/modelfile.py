@@ -38,12 +38,12 @@ def read_header(path: str | Path) -> Header:
         with path.open("rb") as file:
             start = file.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
-            if start[:2] == b"PK" or start[:1] == b"\x80":
-                raise CannotRead(
-                    f"Cannot read {path}: it is a pickle, and a pickle runs the code it holds.",
-                    ways="Striate writes and reads .safetensors.",
-                )
             if not 2 <= length <= min(LONGEST_HEADER, size - 8):
+                if start.startswith((b"PK\x03\x04", b"\x80")):
+                    raise CannotRead(
+                        f"Cannot read {path}: it is a pickle, and a pickle runs the code it holds.",
+                        ways="Striate writes and reads .safetensors.",
+                    )
                 raise CannotRead(
                     f"Cannot read {path}: no model file: {size:,} bytes, and a header of {max(length, 0):,} claimed.",
                     ways=_WAYS,

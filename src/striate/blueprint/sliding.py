@@ -102,8 +102,10 @@ def _turned(layer: Any, field: str, volume: Volume) -> Iterator[Remedy]:
     if field == "stride" and value is None:
         value = layer.kernel_size
     if isinstance(value, int):
-        least = 0 if field == "padding" else 1
-        for changed in (value + d for d in (1, -1, 2, -2, 3, 4, 5, 6, 7, 8) if value + d >= least):
+        least, largest = (0, value + 8) if field == "padding" else (1, value + 3)
+        near = (value + d for d in (1, -1, 2, -2, 3, 4, 5, 6, 7, 8))
+        whole = [min(volume.grid)] if field == "kernel_size" and value > min(volume.grid) else []
+        for changed in (n for n in (*near, *whole) if least <= n <= largest):
             other = replace(layer, **{field: changed})
             gapless = all(window.stride <= window.kernel > 1 for window in other.windows(volume))
             if gapless and (output := _output(other, volume)):
