@@ -1,0 +1,112 @@
+"""`striate ledger NET`: what a network costs, layer by layer, before it exists."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from striate.blueprint.window import FITS
+from striate.cost.memory import BYTES, STATE
+
+if TYPE_CHECKING:
+    from striate.cost.source import Source
+
+EXAMPLES = """\b
+Examples:
+  striate ledger vgg16                              where its memory and its parameters are
+  striate ledger "googlenet(aux=True)" --input 3x192x192
+  striate ledger resnet50 --batch 32 --training --optimizer adamw
+  striate ledger resnet152 --depth 1                a stage a row
+  striate ledger alexnet --format html --out alexnet.html
+  striate ledger runs/digits/model.safetensors      a model of yours
+  echo '[(CONV-RELU)*2-POOL]*3-FC,SOFTMAX' | striate ledger - --input 3x32x32
+  striate ledger resnet18 --json | jq .totals.parameters
+
+NET is a name of the zoo (striate models), a call of one, a blueprint or a listing in any notation,
+a file of either, a model file, or - for what is piped in. Bytes and MACs are the whole batch's.
+"""
+FORMATS = ("table", "markdown", "csv", "json", "html")
+
+
+@click.command("ledger", epilog=EXAMPLES, short_help="Price a network layer by layer.")
+@click.argument("net", metavar="NET")
+@click.option(
+    "--input", "volume", metavar="C×H×W", help="The volume it reads, for instance 3x224x224; a zoo network has its own."
+)
+@click.option("--batch", type=click.IntRange(1, 10**8), default=1, show_default=True, help="How many examples at once.")
+@click.option(
+    "--dtype", type=click.Choice(list(BYTES)), default="float32", show_default=True, help="Of weights and values."
+)
+@click.option(
+    "--fit",
+    type=click.Choice(list(FITS)),
+    help="What a layer does where its window does not tile the input, if it does not say its own.",
+)
+@click.option("--depth", type=click.IntRange(1), help="One row for all whose names begin with the same N parts.")
+@click.option("--full", is_flag=True, help="Every node on a row; else equal blocks stand together.")
+@click.option(
+    "--training", is_flag=True, help="Add gradients, the optimiser's state and what is saved for the way back."
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(list(STATE)),
+    default="sgd",
+    show_default=True,
+    help="With --training; sgd has momentum.",
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--json", "form", flag_value="json", help="The same as --format json (docs/ledger.md has the schema).")
+@click.option("--out", type=click.Path(path_type=Path), help="Write it to a file, whole or not at all.")
+def command(
+    net: str,
+    volume: str | None,
+    batch: int,
+    dtype: str,
+    fit: str | None,
+    depth: int | None,
+    full: bool,
+    training: bool,
+    optimizer: str,
+    form: str,
+    out: Path | None,
+) -> None:
+    """Price a network layer by layer, before it exists.
+
+    Parameters, multiply-adds, memory, what each cell sees of the input, and what goes unread; totals, shares, and whether the rules of thumb hold.
+    """
+    from striate.cost import ledger
+    from striate.cost.blocks import deep
+    from striate.cost.render import FORMATS as render
+    from striate.cost.source import argument
+
+    named = argument(net)
+    priced = ledger(named, volume, batch=batch, dtype=dtype, fit=fit, training=training, optimizer=optimizer)
+    rows = deep(priced.rows, depth) if depth else priced.rows if full else None  # None: as the format likes it
+    if form == "table" and out is None and sys.stdout.isatty():
+        from striate.cost.terminal import show
+
+        show(priced, rows)
+    else:
+        give(render[form](priced, rows), out)
+    _skipped(named)
+
+
+def give(text: str, out: Path | None) -> None:
+    """To the file, or to stdout."""
+    if out is None:
+        click.echo(text)
+        return
+    from striate.blueprint.files import write_atomically
+
+    click.echo(f"Written: {write_atomically(out, text + chr(10))}", err=True)
+
+
+def _skipped(named: Source) -> None:
+    if named.skipped:
+        click.echo(
+            f"Passed over {len(named.skipped)} lines of {named.name} that say nothing of the network; striate check shows them.",
+            err=True,
+        )

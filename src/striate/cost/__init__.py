@@ -1,0 +1,6 @@
+"""What a network costs before it exists: the ledger's rows and totals, memory, comparison. No torch here, no numpy."""
+
+from striate.cost.account import Ledger, Row, Totals, ledger
+from striate.cost.memory import Training
+
+__all__ = ["Ledger", "Row", "Totals", "Training", "ledger"]

@@ -1,0 +1,178 @@
+"""The ledger: what each node of a network costs, and the whole. Graph × batch × dtype, in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import prod
+from typing import Any, NamedTuple
+
+from striate.blueprint.graph import Graph, Node
+from striate.blueprint.refusal import CannotMake, NotFound, Refusal
+from striate.blueprint.volume import LIMIT, Volume
+from striate.cost.memory import BYTES, STATE, Training, buffer_bytes, peak_values, training_bytes
+from striate.cost.notes import notes
+from striate.cost.source import source
+from striate.cost.words import words
+
+Json = dict[str, Any]
+Pair = tuple[int, int]
+
+
+class Row(NamedTuple):
+    """One node, or several together (`nodes` says how many): bytes and MACs are the whole batch's."""
+
+    name: str
+    layer: str  # as its author would type it
+    output: Volume  # of one example
+    parameters: int  # trained, and not already counted where they are shared
+    macs: int | None  # multiply-adds of weights with values; None: not known
+    activation_bytes: int  # of the output
+    field: Pair  # rows, columns of the network's input that one output cell sees
+    jump: tuple[int | Fraction, int | Fraction]  # between the views of neighbouring cells
+    unread: Pair  # real rows, columns that no window reaches
+    label: str = ""  # the layer in a few words
+    gated: bool = False  # a gate made it read the whole input; its field follows the content
+    nodes: int = 1
+    repeats: int = 1  # equal blocks that stand here together
+
+
+class Totals(NamedTuple):
+    """MACs, FLOPs and bytes of activations are the whole batch's.
+
+    Where `exact` is false, some row's MACs are not known and these are the least.
+    """
+
+    parameters: int
+    macs: int
+    flops: int  # 2·macs: a multiply and an add
+    activation_bytes: int  # every node's output, once
+    weight_bytes: int  # the parameters'
+    peak_bytes: int  # of inference: weights, buffers, and the values alive at once
+    buffer_bytes: int = 0  # running means and such
+    exact: bool = True
+
+
+COLUMNS = Row._fields[:9]  # of the JSON and CSV
+SUMS = Totals._fields[:6]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What a network costs before it exists; `print` shows it, `to_json` is for programs."""
+
+    network: str
+    input: Volume
+    batch: int
+    dtype: str
+    rows: tuple[Row, ...]
+    totals: Totals
+    graph: Graph
+    training: Training | None = None
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Where the rules of thumb of the field hold for this network and where they do not, in numbers."""
+        return tuple(notes(self))
+
+    def to_json(self) -> Json:
+        """The documented schema (docs/ledger.md): plain lists, numbers and text."""
+        training = {"training": self.training._asdict()} if self.training else {}
+        rows = [plain(row) for row in self.rows]
+        totals = dict(zip(SUMS, self.totals, strict=False))
+        return {
+            "network": self.network,
+            "input": list(self.input),
+            "batch": self.batch,
+            "dtype": self.dtype,
+            "rows": rows,
+            "totals": totals,
+        } | training
+
+    def __str__(self) -> str:
+        from striate.cost.render import FORMATS
+
+        return FORMATS["table"](self)
+
+    def _repr_html_(self) -> str:
+        from striate.cost.page import fragment
+
+        return fragment(self)
+
+
+def plain(row: Row) -> Json:
+    """A row with the keys of COLUMNS and nothing but lists, numbers and text; a fraction (a jump behind upsampling) as a
+    decimal.
+    """
+    jump = [step if isinstance(step, int) else float(step) for step in row.jump]
+    return dict(
+        zip(COLUMNS, (*row[:2], list(row.output), *row[3:6], list(row.field), jump, list(row.unread)), strict=True)
+    )
+
+
+def ledger(
+    network: Any,
+    volume: Volume | str | None = None,
+    *,
+    batch: int = 1,
+    dtype: str = "float32",
+    fit: str | None = None,
+    training: bool = False,
+    optimizer: str = "sgd",
+) -> Ledger:
+    """What a network costs, node by node, without building it.
+
+    `network`: a blueprint, a graph, a zoo name or call ("googlenet(aux=True)"), a text in any notation, a Path, or a
+    module that striate built. `volume`: the input, C×H×W ("3x224x224"); a zoo network and a graph have their own.
+    `dtype`: of weights and values alike. `fit`: for every layer that does not say its own. `training` adds gradients,
+    the optimiser's state and the values saved for the way back (`Ledger.training`).
+    Raises NotFound, CannotRead, CannotPlace, CannotJoin, CannotMake.
+    """
+    if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= LIMIT:
+        raise CannotMake(f"Cannot price a batch of {batch!r}: it must be a whole number from 1 to {LIMIT:,}.")
+    if dtype not in BYTES:
+        raise NotFound("dtype", str(dtype), BYTES)
+    if optimizer not in STATE:
+        raise NotFound("optimizer", str(optimizer), STATE)
+    if training and dtype == "int8":
+        raise Refusal(
+            "Cannot train in int8: whole numbers have no gradient.",
+            ways="dtype float32, bfloat16 or float16; int8 is for inference.",
+        )
+    named = source(network)
+    graph = named.graph(volume, fit)
+    size = BYTES[dtype]
+    rows = tuple(_rows(graph, batch, size))
+    return Ledger(
+        *(named.name, graph.volume, batch, dtype, rows, _totals(graph, rows, batch, size), graph),
+        training_bytes(graph, batch, size, optimizer) if training else None,
+    )
+
+
+def _rows(graph: Graph, batch: int, size: int) -> Iterable[Row]:
+    each = batch * size
+    said: dict[int, tuple[str, str]] = {}  # blocks repeat their layers: each is put into words once
+    for node in graph.nodes:
+        placed, seen, op = node.placed, node.field, node.op
+        layer, label = said.get(id(op)) or said.setdefault(id(op), (op if isinstance(op, str) else repr(op), words(op)))
+        (rows, columns), output, macs = seen, placed.output, placed.macs
+        yield Row(
+            *(node.name, layer, output, _parameters(node), macs and macs * batch, each * output.size),
+            *((rows.size, columns.size), (rows.jump, columns.jump), placed.unread, label, node.gated),
+        )
+
+
+def _parameters(node: Node) -> int:
+    return 0 if node.twin or not node.placed.weights else sum(map(prod, node.placed.weights.values()))
+
+
+def _totals(graph: Graph, rows: tuple[Row, ...], batch: int, size: int) -> Totals:
+    parameters, macs = sum(row.parameters for row in rows), sum(row.macs or 0 for row in rows)
+    beside = buffer_bytes(graph, size)
+    peak = size * (parameters + batch * peak_values(graph)) + beside
+    exact = all(row.macs is not None for row in rows)
+    return Totals(
+        parameters, macs, 2 * macs, sum(row.activation_bytes for row in rows), size * parameters, peak, beside, exact
+    )

@@ -1,0 +1,173 @@
+"""What somebody names a network by, as a graph: a zoo name or call, a notation, a file, a blueprint, a module."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from striate.blueprint.graph import Graph, Node, draft
+from striate.blueprint.layer import Layer
+from striate.blueprint.layers import LAYERS
+from striate.blueprint.passes import replay
+from striate.blueprint.refusal import CannotRead, NotFound, Refusal
+from striate.blueprint.volume import Volume
+from striate.blueprint.window import FITS
+from striate.blueprint.wiring import WIRINGS, Blueprint, Wiring
+
+FILES = {
+    ".txt",
+    ".md",
+    ".json",
+    ".safetensors",
+    ".striate",
+}  # a name that ends so is a file's, even where there is none
+LONGEST = 16 * 2**20  # bytes of a text that describes a network; the longest of the zoo takes some 100,000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network before it is placed: a blueprint, or a graph already drafted; the input it asks for, if it says one."""
+
+    name: str
+    network: Blueprint | Graph
+    volume: Volume | None = None
+    skipped: tuple[Any, ...] = ()  # lines of a listing that say nothing of the network
+    entry: Any = None  # what the zoo knows of it: year, published accuracies
+
+    def graph(self, volume: Volume | str | None = None, fit: str | None = None) -> Graph:
+        """The network on that volume, else on its own. Raises Refusal where nobody says a volume, and as drafting."""
+        volume = Volume.parse(volume) if isinstance(volume, str) else volume
+        if fit is not None and fit not in FITS:
+            raise NotFound("fit", fit, FITS)
+        if isinstance(self.network, Graph):
+            if volume in (None, self.network.volume) and fit is None:
+                return self.network
+            return replay(self.network, lambda node: _fitted(node, fit), volume and Volume(*volume).checked())
+        if (volume := volume or self.volume) is None:
+            fact = f"Cannot price {self.name} without its input: it does not say which volume it reads."
+            raise Refusal(
+                fact,
+                ways="Say it: 3x224x224, channels × height × width (--input on the command line, volume= in Python).",
+            )
+        return draft(self.network, volume, fit)
+
+
+def _fitted(node: Node, fit: str | None) -> Layer | str:
+    return replace(node.op, fit=fit) if fit and getattr(node.op, "fit", fit) is None else node.op  # type: ignore[type-var, call-arg]
+
+
+def source(network: Any) -> Source:
+    """Whatever stands for a network. Raises NotFound, CannotRead."""
+    if isinstance(network, Source):
+        return network
+    if isinstance(network, Graph):
+        return Source("graph", network, network.volume)
+    if isinstance(network, Layer | Wiring):
+        return Source(type(network).__name__, network)
+    if isinstance(network, Path):
+        return from_file(network)
+    if isinstance(network, str):
+        return _named(network)
+    if isinstance(getattr(network, "graph", None), Graph):  # a module that striate.build made
+        return Source(type(network).__name__, network.graph, network.graph.volume)
+    wanted = "a network is a blueprint, a graph, a module, a name of the zoo, or a text in any notation"
+    fact = f"Cannot price a {type(network).__name__}: {wanted}."
+    if any(base.__module__ == "torch.nn.modules.module" for base in type(network).__mro__):
+        return _traced(network, fact)
+    raise Refusal(fact)
+
+
+def _traced(module: Any, fact: str) -> Source:
+    """Somebody else's module, read by the torch side (which must be there, since its torch is)."""
+    trace = getattr(import_module("striate.nn"), "trace", None)
+    if trace is None:
+        raise Refusal(
+            f"{fact} This one was not built by striate.",
+            ways="Write it as a blueprint; striate.build makes the module.",
+        )
+    return Source(type(module).__name__, trace(module))
+
+
+def argument(text: str) -> Source:
+    """What was typed on a command line: "-" and files too; `vgg16` is the zoo's even beside such a file (./vgg16)."""
+    path = Path(text)
+    like_a_file = not re.search(r"[\s()\[\]]", text) and ("/" in text or path.suffix.lower() in FILES)
+    return from_file(text) if text == "-" or like_a_file or (path.is_file() and not _is_call(text)) else _named(text)
+
+
+def _is_call(text: str) -> re.Match[str] | None:
+    return re.fullmatch(r"\s*([\w.-]+)\s*(\(.*\))?\s*", text, re.DOTALL)
+
+
+def _named(text: str) -> Source:
+    """A zoo name or call where it looks like one; else a notation."""
+    if (call := _is_call(text)) and call[1] not in LAYERS and call[1] not in WIRINGS:
+        from striate import zoo
+
+        entry, blueprint = zoo.call(text.strip())
+        return Source(text.strip(), blueprint, entry.input, entry=entry)
+    return from_text(text, "the text")
+
+
+def from_text(text: str, name: str) -> Source:
+    """A network in any notation. Raises CannotRead with line and column."""
+    from striate.blueprint.notation import read
+
+    reading = read(text)
+    return Source(name, reading.blueprint, reading.volume, tuple(reading.skipped))
+
+
+def from_file(path: str | Path) -> Source:
+    """A model (.safetensors), a blueprint or graph (.json), a text in any notation ("-": what is piped in).
+
+    Raises CannotRead.
+    """
+    if str(path) == "-":
+        return from_text(_decoded(sys.stdin.buffer.read(LONGEST + 1), "what is piped in"), "the text")
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        from striate.blueprint.modelfile import read_header
+
+        graph = read_header(path).graph
+        return Source(path.name, graph, graph.volume)
+    try:
+        with path.open("rb") as file:
+            text = _decoded(file.read(LONGEST + 1), str(path))
+    except (OSError, ValueError) as error:
+        if isinstance(error, Refusal):
+            raise
+        raise CannotRead(f"Cannot read {path}: {(getattr(error, 'strerror', None) or str(error)).lower()}.") from None
+    return _from_json(text, path) if path.suffix == ".json" else replace(from_text(text, path.name), name=path.name)
+
+
+def _from_json(text: str, path: Path) -> Source:
+    from striate.blueprint.serial import from_json, graph_from_json
+
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        at = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise CannotRead(f"Cannot read {path}: it is not JSON{at}.") from None
+    if isinstance(data, dict) and "nodes" in data:
+        graph = graph_from_json(data)
+        return Source(path.name, graph, graph.volume)
+    return Source(path.name, from_json(data))
+
+
+def _decoded(content: bytes, where: str) -> str:
+    if len(content) > LONGEST:
+        raise CannotRead(
+            f"Cannot read {where}: more than {LONGEST // 2**20} MiB, which no description of a network is."
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CannotRead(
+            f"Cannot read {where}: byte {error.start:,} is no UTF-8; a text is wanted.",
+            ways="A model file ends in .safetensors.",
+        ) from None
