@@ -38,6 +38,8 @@ class Pool(Sliding):
         return Placed(Volume(volume.channels, *grid), windows=(rows, columns), unread=unread)
 
     def __repr__(self) -> str:
+        if self.dilation != 1 if self.kind == "average" else not self.count_include_pad:
+            return typed(self)  # what neither of the two short names takes
         return typed(self, "MaxPool" if self.kind == "max" else "AvgPool", leave=("kind",))
 
 
