@@ -28,13 +28,24 @@ from striate.blueprint.refusal import Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.wiring import JOINS, Blueprint, Dag, Seq
 
-SPACE = re.compile(r"(?:[ \t\r\f\v\u00a0\ufeff]|#[^\n]*)*")
+SPACE = re.compile(r"(?:[ \t\r\f\v\u00a0\ufeff]+|#[^\n]*)*")
 TOKEN = re.compile(r'(?P<word>(?:[\w.×+]|-(?!>))+)|(?P<text>"(?:[^"\\\n]|\\.)*")|(?P<sign>->|[{}():;,*\n])')
 HINTS = {
     "=": "A field and its value stand side by side: stride 2.",
     '"': "The text that begins here does not end on its line.",
 }
 EXAMPLE = "For instance: input 1x32x32; conv 6 5x5; relu; maxpool 2x2; linear 10"
+ELSEWHERE = {  # what people write who come from elsewhere, or a line too late
+    "input": "The input's size stands before the first part.",
+    "project": "It stands where the body of its residual ends, on the same line: } project { … }",
+    "head": "It stands behind the name of its tap, on the same line: tap aux head { … }",
+    "flatten": "linear flattens what it reads.",
+    "fc": "A fully connected layer is linear: linear 10",
+    "pool": "There are maxpool, avgpool and globalpool.",
+    "lrn": "Its whole name: localresponsenorm",
+    "seq": "A sequence is { … }.",
+    "sequential": "A sequence is { … }.",
+}
 Made = TypeVar("Made")
 
 
@@ -116,10 +127,10 @@ class _Reader:
             volume = Volume.parse(self.next().said)
         except Refusal as refusal:
             self.stop(_said(refusal), at=token)
-        self.line_ends("the input's size", ())
+        self.line_ends("the input's size")
         return volume
 
-    def items(self, opening: Token | None, follow: tuple[str, ...] = ()) -> list[_Item]:
+    def items(self, opening: Token | None) -> list[_Item]:
         """Parts until the } that answers `opening`, or the end of the text."""
         parts: list[_Item] = []
         seen: set[str] = set()
@@ -147,7 +158,7 @@ class _Reader:
                     self.stop(f"two parts are called {short(key)}; each has a name of its own.", at=start)
                 seen.add(key)
                 parts.append(_Item(name, key, part, times is not None))
-            self.line_ends("a part", ())
+            self.line_ends("a part")
 
     def name(self) -> str:
         token = self.token
@@ -168,8 +179,8 @@ class _Reader:
         self.next(), self.next()
         return int(token.said)
 
-    def line_ends(self, what: str, follow: tuple[str, ...]) -> None:
-        if self.token.kind not in ("\n", ";", "}", "end") and self.token.said not in follow:
+    def line_ends(self, what: str) -> None:
+        if self.token.kind not in ("\n", ";", "}", "end"):
             self.stop(f"after {what} comes the end of the line or a semicolon, not {self.token}.")
 
     # ── one part ──
@@ -200,7 +211,8 @@ class _Reader:
                 return self.made(token, Dag, self.dag())
             if word not in self.words:
                 known = [*self.words, *BLOCKS, *WIRED, "dag"]
-                self.stop(f"no layer is called {short(token.said)}.{near(token.said, known)}", at=token)
+                what = f"no layer is called {short(token.said)}.{near(token.said, known)}"
+                self.stop(what, ELSEWHERE.get(word, ""), at=token)
             return self.layer(self.words[word], token, follow)
 
     def made(
@@ -323,7 +335,7 @@ class _Reader:
             join = self.token.said in JOINS and self.after(self.token.end).kind != "{"
             steps.append((name, self.next().said if join else self.part(()), inputs))
             self.drawn += join
-            self.line_ends("a step", ())
+            self.line_ends("a step")
             self.lines()
         self.need("->", "behind a dag, and the names that leave")
         gives, several = self.wires()

@@ -44,19 +44,16 @@ def _part(part: Any, depth: int) -> str:
         raise CannotWrite(f"Cannot write {part!r} as text: it is code, and a text holds none.")
     if isinstance(part, Layer):
         return _layer(part)
-    match part:
-        case Seq():
-            return _block(part.parts, depth)
-        case Dag():
-            return _dag(part, depth)
-        case _:
-            word = type(part).__name__.lower()
-            if type(part) is BLOCKS.get(word):
-                return f"{word} {_block(getattr(part, fields(part)[0].name), depth)}"
-            if type(part) is not WIRED.get(word):
-                ways = "The wirings of striate.blueprint can be written."
-                raise CannotWrite(f"Cannot write {part!r} as text: the notation has no such wiring.", "", ways)
-            return _wired(word, part, depth)
+    if isinstance(part, Seq):
+        return _block(part.parts, depth)
+    if isinstance(part, Dag):
+        return _dag(part, depth)
+    word = type(part).__name__.lower()
+    if type(part) is BLOCKS.get(word):
+        return f"{word} {_block(getattr(part, fields(part)[0].name), depth)}"
+    if type(part) is WIRED.get(word):
+        return _wired(word, part, depth)
+    raise CannotWrite(f"Cannot write {part!r} as text: the notation has no such wiring.")
 
 
 def _layer(layer: Layer) -> str:
