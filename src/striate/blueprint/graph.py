@@ -238,7 +238,7 @@ class Pen:
 
 
 def sizes(blueprint: Blueprint, volume: Volume, fit: str | None = None, around: int = 40) -> list[Remedy]:
-    """The input sizes nearest to `volume` (two at most) on which the whole network can be placed: one remedy, or none."""
+    """The sizes nearest to `volume`, two at most, on which the whole network can be placed: one remedy or none."""
     found: list[tuple[Volume, Volume]] = []
     for d in sorted(range(-around, around + 1), key=abs):
         near = volume._replace(height=volume.height + d, width=volume.width + d)
