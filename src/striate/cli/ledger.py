@@ -75,7 +75,8 @@ def command(
 ) -> None:
     """Price a network layer by layer, before it exists.
 
-    Parameters, multiply-adds, memory, what each cell sees of the input, and what goes unread; totals, shares, and whether the rules of thumb hold.
+    Parameters, multiply-adds, memory, what each cell sees of the input, and what goes unread; totals, shares, and
+    whether the rules of thumb hold.
     """
     from striate.cost import ledger
     from striate.cost.blocks import deep
@@ -106,7 +107,5 @@ def give(text: str, out: Path | None) -> None:
 
 def _skipped(named: Source) -> None:
     if named.skipped:
-        click.echo(
-            f"Passed over {len(named.skipped)} lines of {named.name} that say nothing of the network; striate check shows them.",
-            err=True,
-        )
+        lines = f"{len(named.skipped)} lines of {named.name}"
+        click.echo(f"Passed over {lines} that say nothing of the network; striate check shows them.", err=True)

@@ -103,9 +103,7 @@ class Ledger:
 
 
 def plain(row: Row) -> Json:
-    """A row with the keys of COLUMNS and nothing but lists, numbers and text; a fraction (a jump behind upsampling) as a
-    decimal.
-    """
+    """A row with the keys of COLUMNS, of lists, numbers and text alone; a fraction (behind upsampling) as a decimal."""
     jump = [step if isinstance(step, int) else float(step) for step in row.jump]
     return dict(
         zip(COLUMNS, (*row[:2], list(row.output), *row[3:6], list(row.field), jump, list(row.unread)), strict=True)

@@ -1,7 +1,7 @@
 """What a run holds in memory: the peak of inference by liveness, and what training keeps for the way back.
 
 Counted are the nodes' values, the weights and the buffers. Not counted is what a kernel takes for itself while it runs
-(a padded copy, a convolution's workspace), nor what the framework and its allocator keep (CUDA's context, fragmentation).
+(a padded copy, a workspace), nor what the framework and its allocator keep (CUDA's context, fragmentation).
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def buffer_bytes(graph: Graph, size: int) -> int:
 
 
 def homes(graph: Graph, training: bool = False) -> dict[str, str]:
-    """For each node the node in whose memory its value lies: itself, or its input's where it hands that on or overwrites
-    it.
-    """
+    """For each node the node in whose memory its value lies: itself, or its input's home where it overwrites that."""
     readers: dict[str, int] = {}
     for node in graph.nodes:
         for name in set(node.inputs):

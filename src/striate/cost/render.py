@@ -35,7 +35,7 @@ def _name(row: Row, _: Totals) -> str:
 
 TABLE = (
     Column("name", _name, right=False),
-    Column("layer", lambda row, _: row.label, right=False),
+    Column("layer", lambda row, _: row.label, right=False, rank=1),
     Column("output", lambda row, _: str(row.output)),
     Column("parameters", lambda row, _: whole(row.parameters) if row.parameters else ""),
     Column("%", lambda row, totals: percent(row.parameters, totals.parameters), rank=3),
@@ -133,18 +133,18 @@ def markdown(ledger: Ledger, rows: Sequence[Row] | None = None) -> str:
     rows = collapsed(ledger.rows) if rows is None else rows
     chosen = columns(rows)
     head, rule = [column.head for column in chosen], ["---:" if column.right else ":---" for column in chosen]
-    drawn = [_piped(line) for line in (head, rule, *cells(ledger, rows), last_line(ledger, len(chosen)))]
+    drawn = [piped(line) for line in (head, rule, *cells(ledger, rows), last_line(ledger, len(chosen)))]
     sums = [f"- {what}: {much}" for what, much in summary(ledger)]
     return "\n".join(
-        [f"### {_escaped(title(ledger))}", "", *drawn, "", *sums, "", *(f"{_escaped(note)}\n" for note in ledger.notes)]
+        [f"### {escaped(title(ledger))}", "", *drawn, "", *sums, "", *(f"{escaped(note)}\n" for note in ledger.notes)]
     ).rstrip()
 
 
-def _piped(line: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_escaped, line)) + " |"
+def piped(line: Sequence[str]) -> str:
+    return "| " + " | ".join(map(escaped, line)) + " |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return text.replace("|", r"\|").replace("*", r"\*").replace("_", r"\_").replace("<", "&lt;")
 
 

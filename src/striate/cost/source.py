@@ -58,7 +58,8 @@ class Source:
 
 
 def _fitted(node: Node, fit: str | None) -> Layer | str:
-    return replace(node.op, fit=fit) if fit and getattr(node.op, "fit", fit) is None else node.op  # type: ignore[type-var, call-arg]
+    unsaid = fit is not None and getattr(node.op, "fit", fit) is None
+    return replace(node.op, fit=fit) if unsaid else node.op  # type: ignore[type-var]
 
 
 def source(network: Any) -> Source:

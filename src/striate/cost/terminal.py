@@ -1,4 +1,4 @@
-"""A ledger on a terminal: as many columns as it has room for, bars for shares. Imported only where somebody is looking."""
+"""A ledger on a terminal: as many columns as it has room for, bars for shares. Imported where somebody is looking."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ def show(ledger: Ledger, rows: Sequence[Row] | None = None, console: Console | N
     drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold underline")
     for i in kept:
         drawn.add_column(
-            chosen[i].head, justify="right" if chosen[i].right else "left", no_wrap=True, overflow="ellipsis"
+            chosen[i].head,
+            justify="right" if chosen[i].right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=widths[i] if i else 8,
         )
     for row, line in zip(rows, lines, strict=True):
         style = "bold" if row.nodes > 1 else "" if row.parameters or row.macs != 0 else "dim"
@@ -55,7 +59,7 @@ SHARE_OF = {i: i - 1 for i in SHARES}  # a share's column stands behind what it 
 
 
 def fitting(chosen: Sequence[Column], widths: Sequence[int], room: int) -> tuple[list[int], int, bool]:
-    """The columns that fit side by side, the gap between them, and whether shares have bars: the roomiest way that there is room for."""
+    """The columns that fit side by side, the gap between them, and whether shares have bars: the roomiest way."""
     everything = list(range(len(chosen)))
     barred = sum(BAR + PERCENT - widths[i] for i in SHARES)
     for gap, bars, rank in ((2, True, 3), (2, False, 3), (1, False, 3), (1, False, 2), (1, False, 1), (1, False, 0)):
