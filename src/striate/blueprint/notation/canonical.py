@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from striate.blueprint.graph import MOST_NODES
 from striate.blueprint.layer import Layer
-from striate.blueprint.notation.text import DEEPEST, Reading, near, refuse, short
+from striate.blueprint.notation.text import DEEPEST, LONGEST_NAME, Reading, near, refuse, short
 from striate.blueprint.notation.words import BLOCKS, SPAN, WIRED, Word, hints, suits, value_of, wanted, words
 from striate.blueprint.refusal import Refusal
 from striate.blueprint.volume import Volume
@@ -30,9 +30,9 @@ from striate.blueprint.wiring import JOINS, Blueprint, Dag, Seq
 
 SPACE = re.compile(r"(?:[ \t\r\f\v\u00a0\ufeff]+|#[^\n]*)*")
 TOKEN = re.compile(r'(?P<word>(?:[\w.×+]|-(?!>))+)|(?P<text>"(?:[^"\\\n]|\\.)*")|(?P<sign>->|[{}():;,*\n])')
-HINTS = {
-    "=": "A field and its value stand side by side: stride 2.",
-    '"': "The text that begins here does not end on its line.",
+SIGNS = {
+    "=": 'a field and its value stand side by side, without "=".',
+    '"': "the text that begins here does not end on its line.",
 }
 EXAMPLE = "For instance: input 1x32x32; conv 6 5x5; relu; maxpool 2x2; linear 10"
 ELSEWHERE = {  # what people write who come from elsewhere, or a line too late
@@ -77,7 +77,8 @@ class _Reader:
         if at == len(self.text):
             return Token("end", "", at, at)
         if not (match := TOKEN.match(self.text, at)):
-            raise refuse(self.text, at, f"{short(self.text[at])} has no meaning here.", HINTS.get(self.text[at], ""))
+            sign = self.text[at]
+            raise refuse(self.text, at, SIGNS.get(sign, f"{short(sign)} has no meaning here."))
         return Token(match[0] if match.lastgroup == "sign" else str(match.lastgroup), match[0], at, match.end())
 
     def next(self) -> Token:
@@ -257,6 +258,8 @@ class _Reader:
                 left = [n for n in word.named if n not in values]
                 if left and not re.match(r"[^\W\d]", name.said):
                     self.stop(f"which field of {word.word} is {name}?", f"By name, for instance: {left[0]} {name.said}")
+                if name.said.lower() in self.words:
+                    self.line_ends(word.word)
                 self.stop(f"{word.word} has no field {short(name.said)}.{near(name.said, word.named)}", written)
             if name.said in values:
                 self.stop(f"{name.said} is said twice.")
@@ -316,7 +319,10 @@ class _Reader:
 
     def name_said(self, what: str) -> str:
         token = self.eat("word", "text") or self.stop(f"{what} is wanted, not {self.token}.")
-        return token.said if token.kind == "word" else self.string(token)
+        name = token.said if token.kind == "word" else self.string(token)
+        if len(name) > LONGEST_NAME:
+            self.stop(f"this name has {len(name):,} signs; {LONGEST_NAME} are the most.", at=token)
+        return name
 
     # ── a dag: dag x { left: x -> conv 8 3x3; sum: (left, x) -> add } -> sum ──
 
@@ -331,7 +337,7 @@ class _Reader:
             name = self.name_said("the name of a step")
             self.need(":", "behind the name of a step")
             inputs, _ = self.wires()
-            self.need("->", "behind what a step reads")
+            self.need("->", "behind what a step reads, as in y: x -> relu")
             join = self.token.said in JOINS and self.after(self.token.end).kind != "{"
             steps.append((name, self.next().said if join else self.part(()), inputs))
             self.drawn += join

@@ -50,7 +50,7 @@ def _part(part: Any, depth: int) -> str:
         return _dag(part, depth)
     word = type(part).__name__.lower()
     if type(part) is BLOCKS.get(word):
-        return f"{word} {_block(getattr(part, fields(part)[0].name), depth)}"
+        return f"{word} {_block(next(iter(vars(part).values())), depth)}"
     if type(part) is WIRED.get(word):
         return _wired(word, part, depth)
     raise CannotWrite(f"Cannot write {part!r} as text: the notation has no such wiring.")

@@ -12,6 +12,7 @@ from striate.blueprint.wiring import Blueprint
 
 LONGEST = 2**20  # characters; GoogLeNet takes 6,000
 DEEPEST = 64  # blocks within blocks
+LONGEST_NAME = 80  # each node is called by the names of all that it stands in
 WIDEST = 100  # columns of a line shown in a refusal
 
 

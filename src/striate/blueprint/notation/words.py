@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 
 from striate.blueprint.layer import Layer
 from striate.blueprint.layers import ACTIVATIONS
+from striate.blueprint.notation.text import LONGEST_NAME, short
 from striate.blueprint.refusal import CannotMake, CannotWrite
 from striate.blueprint.wiring import JOINS, Concat, Dense, Gate, Residual, Shared, Tap, Wiring
 
@@ -139,7 +140,11 @@ def value_of(word: str) -> object:
 
 
 def quoted(name: str) -> str:
-    """A name as it is written: bare where its signs allow."""
+    """A name as it is written: bare where its signs allow. Raises CannotWrite where it is too long to be read."""
+    if len(name) > LONGEST_NAME:
+        raise CannotWrite(
+            f"Cannot write {short(name)} as text: it has {len(name):,} signs; {LONGEST_NAME} are the most."
+        )
     return name if PLAIN.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 

@@ -1,0 +1,418 @@
+"""The canonical form: every blueprint as text and back, what people type, and what is refused and how."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import striate.blueprint as blueprint_room
+from specimens import SPECIMENS
+from strategies import blueprints
+from striate import zoo
+from striate.blueprint import (
+    LAYERS,
+    Activation,
+    AvgPool,
+    CannotMake,
+    CannotRead,
+    CannotWrite,
+    Concat,
+    Conv,
+    Dag,
+    Depthwise,
+    Dropout,
+    Foreign,
+    Gate,
+    Layer,
+    Linear,
+    LocalResponseNorm,
+    MaxPool,
+    Placed,
+    RadialBasis,
+    Refusal,
+    Relu,
+    Residual,
+    Select,
+    Seq,
+    Shared,
+    Tap,
+    Volume,
+    draft,
+)
+from striate.blueprint.notation import read, write
+from striate.blueprint.notation.canonical import read_canonical
+from striate.blueprint.notation.words import words
+
+PAGE = Path(__file__).parents[2] / "docs" / "notation.md"
+NAMES = {name: getattr(blueprint_room, name) for name in blueprint_room.__all__}
+
+
+# ── there and back ──
+
+
+@pytest.mark.parametrize("name", SPECIMENS)
+def test_every_layer_and_wiring_reads_back(name):
+    blueprint, volume, _ = SPECIMENS[name]
+    assert read(write(blueprint, volume))[:3] == (blueprint, volume, "canonical")
+
+
+@pytest.mark.parametrize("name", zoo.NETWORKS)
+def test_every_network_of_the_zoo_reads_back(name):
+    network, blueprint = zoo.call(name)
+    text = write(blueprint, network.input)
+    assert read(text)[:2] == (blueprint, network.input)
+    assert len(text.splitlines()) < 200
+
+
+@settings(max_examples=300, deadline=None)
+@given(blueprints())
+@example(Seq(Conv(8, 3)))  # a sequence of one is not that one
+@example(Seq())
+@example(Residual(Residual(Relu), project=Residual(Relu)))  # whose project is it
+@example(Residual(Tap("a", Relu), project=Shared("b", Relu)))
+@example(Conv(8, (3, 3), padding=((0, 0), (0, 0))))
+@example(Seq(Relu, Relu, **{"7": Relu, "3": Relu, "4": Relu}))
+def test_any_blueprint_reads_back(blueprint):
+    text = write(blueprint)
+    assert read(text).blueprint == blueprint
+    assert write(read(text).blueprint) == text
+    assert eval(repr(blueprint), dict(NAMES)) == blueprint
+
+
+def test_equal_neighbours_are_written_once_and_short_blocks_on_one_line():
+    blueprint = Seq(stem=Conv(8, 3), body=Seq(*[Seq(Conv(8, (3, 1)), act=Relu)] * 4, Relu), fc=Linear(10))
+    assert write(blueprint, Volume(3, 32, 32)) == (
+        "input 3x32x32\n\nstem: conv 8 3x3\nbody: {\n    4 * { conv 8 3x1; act: relu }\n    relu\n}\nfc: linear 10\n"
+    )
+
+
+def test_long_networks_stay_short_texts():
+    assert len(write(zoo.call("resnet152")[1]).splitlines()) == len(write(zoo.call("resnet50")[1]).splitlines())
+
+
+def test_long_tuples_are_wrapped_and_read_back():
+    blueprint = Seq(RadialBasis(tuple(2**80 + 3 * i for i in range(10))), Select(tuple(range(58))))
+    text = write(blueprint)
+    assert max(map(len, text.splitlines())) <= 88
+    assert "select (0..57)" in text
+    assert read(text).blueprint == blueprint
+
+
+# ── what people type ──
+
+
+@pytest.mark.parametrize(
+    ("text", "blueprint"),
+    [
+        ("conv 64 3", Conv(64, 3)),
+        ("conv 64 3×3", Conv(64, 3)),
+        ("Conv 64 3x1 padding 1x0", Conv(64, (3, 1), padding=(1, 0))),
+        ("conv 64 3x3 padding ((0, 1), (2, 3))", Conv(64, 3, padding=((0, 1), (2, 3)))),
+        ("conv 64 3x3 padding same bias no fit ceil", Conv(64, 3, padding="same", bias=False, fit="ceil")),
+        ("conv none 3x3 groups none", Depthwise(3)),
+        ("depthwise 3x3", Depthwise(3)),
+        ("pool average 2x2", AvgPool(2)),
+        ("maxpool 3x3 stride none", MaxPool(3)),
+        ("activation relu", Relu),
+        ("localresponsenorm alpha 1e-4 k 2", LocalResponseNorm(alpha=1e-4, k=2)),
+        ("dropout p .5", Dropout(0.5)),
+        ("select (0, 2..4, 9,)", Select((0, 2, 3, 4, 9))),
+        ("# a comment\n\n  relu ; tanh # and one behind\r\n", Seq(Relu, Activation("tanh"))),
+        ("{ relu }", Seq(Relu)),
+        ("2 * relu", Seq(Relu, Relu)),
+        ("{}", Seq()),
+        ("3a: relu", Seq(**{"3a": Relu})),
+        ('"two words": relu', Seq(**{"two words": Relu})),
+        ("relu\nact: relu\nrelu", Seq(Relu, act=Relu, **{"2": Relu})),
+        ("concat { conv 8 1x1; five: conv 4 5x5 }", Concat(Conv(8, 1), five=Conv(4, 5))),
+        ("residual { conv 8 1x1 } project conv 8 1x1", Residual(Seq(Conv(8, 1)), Conv(8, 1))),
+        ("residual (conv 8 1x1) project {\nconv 8 1x1\n}", Residual(Conv(8, 1), Seq(Conv(8, 1)))),
+        ("residual residual relu project tanh", Residual(Residual(Relu, Activation("tanh")))),
+        ("gate sigmoid", Gate(Activation("sigmoid"))),
+        ("tap 5 head linear 10", Tap("5", Linear(10))),
+        ("shared tower relu", Shared("tower", Relu)),
+        (
+            "dag (x, last) {\n  a: x -> relu\n  b: (a, last) -> add\n  c: b -> concat { relu }\n} -> (c)",
+            Dag(("x", "last"), (("a", Relu, ("x",)), ("b", "add", ("a", "last")), ("c", Concat(Relu), ("b",))), ("c",)),
+        ),
+    ],
+)
+def test_what_people_type_is_understood(text, blueprint):
+    reading = read(text)
+    assert reading.blueprint == blueprint
+    assert reading.volume is None
+    assert read(write(reading.blueprint)).blueprint == blueprint
+
+
+def test_the_input_may_be_said():
+    assert read("input 3x224x224; relu")[:2] == (Relu, Volume(3, 224, 224))
+    assert read("\n# a vector\ninput 10\nrelu").volume == Volume(10)
+    assert read("input: relu")[:2] == (Seq(input=Relu), None)
+
+
+# ── a layer of one's own ──
+
+
+@dataclass(frozen=True, repr=False)
+class Maxout(Layer):
+    """Largest of some channels (Goodfellow et al. 2013)."""
+
+    pieces: int
+    mode: str
+    scale: float = 1.0
+    over: tuple[int, ...] = ()
+    _: KW_ONLY
+    same: bool = False
+    note: str | None = None
+
+    def place(self, volume: Volume) -> Placed:
+        return Placed(volume._replace(channels=volume.channels // self.pieces))
+
+
+@dataclass(frozen=True, repr=False)
+class Softmax(Layer):
+    """Named like a word that the notation has."""
+
+
+OURS_AND_YOURS = {**LAYERS, "Maxout": Maxout}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Maxout(2, "max"),
+        Maxout(3, "no", scale=-2.5e-7, over=(3,), same=True, note='with "quotes", a\nnewline and 3x3'),
+        Maxout(-1, "", scale=7, over=(4, 2), note="none"),
+        Maxout(1, "1e5", over=(-3, -2, -1, 0), note="1..3"),
+    ],
+)
+def test_a_layer_of_ones_own_needs_no_code_here(layer):
+    blueprint = Seq(Conv(8, 3), layer, out=layer)
+    text = write(blueprint)
+    assert read(text, layers=OURS_AND_YOURS).blueprint == blueprint
+    with pytest.raises(CannotRead, match='no layer is called "maxout"'):
+        read(text)
+
+
+def test_a_layer_of_ones_own_is_checked_by_its_types():
+    with pytest.raises(CannotRead, match="line 1, column 17: scale is") as caught:
+        read("maxout 2 max scale big", layers=OURS_AND_YOURS)
+    assert "wanted is a number" in str(caught.value)
+
+
+def test_a_layer_named_like_a_word_of_ours_is_refused_both_ways():
+    with pytest.raises(CannotMake, match='"softmax" is a word of the notation already'):
+        read("relu", layers={**LAYERS, "Softmax": Softmax})
+    with pytest.raises(CannotWrite, match='"softmax" is a word of the notation already'):
+        write(Softmax())
+
+
+@pytest.mark.parametrize(
+    ("blueprint", "said"),
+    [
+        (Foreign(dict), "it is code, and a text holds none"),
+        (Maxout([1], "a"), "numbers, words and tuples"),
+        (Maxout(1, "a", scale=float("inf")), "numbers, words and tuples"),
+        (Seq(**{"a" * 81: Relu}), "81 signs; 80 are the most"),
+    ],
+)
+def test_what_a_text_cannot_hold_is_not_written(blueprint, said):
+    with pytest.raises(CannotWrite, match=said):
+        write(blueprint)
+
+
+def test_what_is_written_can_be_read_at_any_depth():
+    blueprint = Relu
+    for _ in range(70):
+        blueprint = Seq(blueprint, Residual(Tap("t", blueprint), project=Relu)) if _ % 8 == 7 else Seq(blueprint)
+        try:
+            text = write(blueprint)
+        except CannotWrite:
+            break
+        if len(text) < 10**5:
+            assert read(text).blueprint == blueprint
+    with pytest.raises(CannotWrite, match="nested deeper than 64"):
+        write(blueprint)
+
+
+# ── what is refused, and how ──
+
+REFUSED = {
+    "nothing": "# only a comment\n",
+    "a word misspelt": "input 3x32x32\n\n    conf 64 3x3\n    relu",
+    "another library's word": "Conv2d(64, 3)",
+    "a layer that needs no saying": "flatten",
+    "a field missing": "conv 64\nrelu",
+    "a field misspelt": "conv 64 3x3 strid 2",
+    "a field without its name": "conv 64 3x3 2",
+    "a field without its value": "conv 64 3x3 stride",
+    "a field twice": "conv 64 3x3 stride 2 stride 2",
+    "a field with a sign": "conv 64 3x3 stride=2",
+    "a word for a number": "conv 64 3x3 stride fast",
+    "three sizes": "conv 64 (3, 3, 3)",
+    "one channel for several": "select 5",
+    "a word that is none of those": "conv 64 3x3 fit round",
+    "nothing made": "conv 0 3x3",
+    "too much made": "stem: conv 1000000000 3x3",
+    "a number beyond numbers": "dropout p 1e999",
+    "counting down": "select (5..3)",
+    "two layers on a line": "relu tanh",
+    "a part on a line with a block": "relu {",
+    "a block not closed": "stem: {\n    relu\n",
+    "a block closed twice": "stem: { relu } }",
+    "a text not closed": '"stem: relu',
+    "a backslash": '"a\\q": relu',
+    "a name with a dot": "layer1.0: relu",
+    "a name twice": "a: relu\na: relu",
+    "a place twice": "relu\n0: relu",
+    "a repeat with a name": "layer1: 3 * { relu }",
+    "a repeat of nothing": "0 * relu",
+    "too many repeats": "stem: relu\n1000 * { 1000 * { relu } }",
+    "a project late": "residual {\n    relu\n}\nproject relu",
+    "a tap without a name": "tap",
+    "a concat without arms": "concat {}",
+    "a concat of one": "concat relu",
+    "a step without a wire": "dag x { a: relu } -> a",
+    "a step that reads what is not there": "dag x { a: y -> relu } -> a",
+    "a join of one": "dag x { a: x -> add } -> a",
+    "an input without channels": "input 224x224\nrelu",
+    "an input of nothing": "input 0x3x3\nrelu",
+    "an input late": "relu\ninput 3x32x32",
+    "a long line": "a: " + "residual { " * 20 + "conf 64 3x3 " + "} " * 20,
+    "nested too deep": "{" * 100,
+    "too long": "#" * (2**20 + 1),
+}
+
+
+def refused(text: str) -> CannotRead:
+    with pytest.raises(CannotRead) as caught:
+        read(text)
+    return caught.value
+
+
+def test_refusals_read_as_they_are_kept(golden):
+    golden("notation.txt", "\n".join(f"# {name}\n{refused(text)}\n" for name, text in REFUSED.items()))
+
+
+@pytest.mark.parametrize("name", [name for name in REFUSED if name != "too long"])
+def test_a_refusal_knows_its_place_and_its_caret_stands_there(name):
+    text = REFUSED[name]
+    refusal = refused(text)
+    lines = text.split("\n")
+    assert 1 <= refusal.line <= len(lines)
+    assert 1 <= refusal.column <= len(lines[refusal.line - 1]) + 1
+    if refusal.why:
+        shown, caret = refusal.why.split("\n    ")
+        at = lines[refusal.line - 1][refusal.column - 1 :]
+        assert at[:5] == shown[caret.index("^") :][:5]
+
+
+HOSTILE = {
+    "braces": "{" * 2**20,
+    "closing": "}" * 2**20,
+    "brackets": "select " + "(" * 10**6,
+    "newlines": "\n" * 2**20,
+    "semicolons": ";" * 2**20,
+    "spaces": " " * 2**20,
+    "one comment": "#" * 2**20,
+    "a text without end": '"' + '\\"' * 500_000,
+    "a word": "a" * 2**20,
+    "a number": "conv " + "9" * 10**6,
+    "a size": "conv 64 " + "9" * 10**5 + "x3",
+    "an input": "input " + "9" * 10**6,
+    "a name": '"' + "a" * 10**6 + '": relu',
+    "a repeat": "999999999 * { relu }",
+    "an endless repeat": "9" * 10**6 + " * relu",
+    "repeats in repeats": "99999 * { " * 60 + "relu" + " }" * 60,
+    "a span": "select (0..999999999999)",
+    "spans": "select (" + "0..99999, " * 10**5 + "1)",
+    "residuals": "residual " * 10**5,
+    "gates": "gate (" * 10**5,
+    "dags": "dag x { a: x -> " * 10**4,
+    "many layers": "relu\n" * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_texts_are_refused_soon(name):
+    start = perf_counter()
+    refused(HOSTILE[name])
+    assert perf_counter() - start < 20  # a second or two; machines may be slow
+
+
+def understood(text: str) -> None:
+    """Text is read and drafted, or refused: nothing else is raised."""
+    try:
+        reading = read_canonical(text, LAYERS)
+        draft(reading.blueprint, reading.volume or Volume(3, 32, 32))
+    except Refusal:
+        pass
+
+
+VOCABULARY = [*words(LAYERS), *'{}(),;:*\n#"=', "->", " ", "\n", "3x3", "64", "0", "-1", "1e9", "none", "yes", "stride"]
+VOCABULARY += ["residual", "project", "concat", "dense", "gate", "tap", "head", "shared", "dag", "x", "input", "0..9"]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text() | st.lists(st.sampled_from(VOCABULARY)).map(" ".join))
+def test_any_text_is_read_or_refused(text):
+    understood(text)
+
+
+TEXTS = [write(specimen.blueprint, specimen.fits) for specimen in SPECIMENS.values()]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(TEXTS), st.data())
+def test_a_text_with_a_slip_is_read_or_refused(text, data):
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 8)))
+        text = text[:start] + data.draw(st.sampled_from(["", *VOCABULARY]) | st.text(max_size=3)) + text[end:]
+    understood(text)
+
+
+# ── the page ──
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+
+
+def test_what_the_page_shows_is_so():
+    examples = blocks("striate")
+    assert len(examples) > 5
+    for text in examples:
+        reading = read(text)
+        assert read(write(reading.blueprint, reading.volume))[:2] == reading[:2]
+        if reading.volume:
+            draft(reading.blueprint, reading.volume)
+
+
+def test_what_the_page_says_is_refused_is_refused_in_those_words():
+    for wrong, said in zip(blocks("striate refused"), blocks("text refusal"), strict=True):
+        assert str(refused(wrong)) == said.rstrip("\n")
+
+
+def test_the_page_lists_every_layer_as_it_is_written():
+    [listed] = blocks("text layers")
+    assert listed.split("\n")[:-1] == [word.usage for word in words(LAYERS).values() if word.said == {}] + [
+        word.usage for word in words(LAYERS).values() if word.said and word.layer is not Activation
+    ] + [
+        " ".join(
+            ["activations:", *(word.word for word in words(LAYERS).values() if word.layer is Activation and word.said)]
+        )
+    ]
+
+
+def test_the_pages_python_does_what_it_says():
+    names: dict[str, object] = {}
+    for code in blocks("python"):
+        exec(code, names)
+    assert names
