@@ -16,6 +16,7 @@ from specimens import SPECIMENS
 from strategies import blueprints
 from striate import zoo
 from striate.blueprint import (
+    ACTIVATIONS,
     LAYERS,
     Activation,
     AvgPool,
@@ -201,7 +202,7 @@ def test_a_layer_of_ones_own_needs_no_code_here(layer):
 
 
 def test_a_layer_of_ones_own_is_checked_by_its_types():
-    with pytest.raises(CannotRead, match="line 1, column 17: scale is") as caught:
+    with pytest.raises(CannotRead, match="line 1, column 20: scale is") as caught:
         read("maxout 2 max scale big", layers=OURS_AND_YOURS)
     assert "wanted is a number" in str(caught.value)
 
@@ -401,14 +402,9 @@ def test_what_the_page_says_is_refused_is_refused_in_those_words():
 
 
 def test_the_page_lists_every_layer_as_it_is_written():
-    [listed] = blocks("text layers")
-    assert listed.split("\n")[:-1] == [word.usage for word in words(LAYERS).values() if word.said == {}] + [
-        word.usage for word in words(LAYERS).values() if word.said and word.layer is not Activation
-    ] + [
-        " ".join(
-            ["activations:", *(word.word for word in words(LAYERS).values() if word.layer is Activation and word.said)]
-        )
-    ]
+    written = [word.usage for word in words(LAYERS).values() if word.layer is not Activation]
+    assert blocks("text layers") == ["\n".join(written) + "\n"]
+    assert f"`{'`, `'.join(ACTIVATIONS)}`" in PAGE.read_text(encoding="utf-8").replace("\n", " ")
 
 
 def test_the_pages_python_does_what_it_says():

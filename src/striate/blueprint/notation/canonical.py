@@ -174,7 +174,8 @@ class _Reader:
         if token.kind != "word" or self.after(token.end).kind != "*":
             return None
         if name is not None:
-            self.stop("a repeat has no name; its parts are named by their places.", f"{name}: {{ {token.said} * … }}")
+            ways = f"Write {name}: {{ {token.said} * … }}"
+            self.stop("a repeat has no name; its parts are named by their places.", ways)
         if not re.fullmatch(r"[0-9]{1,40}", token.said) or not int(token.said):
             self.stop(f"{token} is not how often: a whole number from 1.")
         self.next(), self.next()
