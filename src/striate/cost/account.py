@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from striate.blueprint.graph import Graph, Node
 from striate.blueprint.refusal import CannotMake, NotFound, Refusal
 from striate.blueprint.volume import LIMIT, Volume
-from striate.cost.memory import BYTES, STATE, Training, buffer_bytes, peak_values, training_bytes
+from striate.cost.memory import BYTES, STATE, Training, buffer_bytes, peak_bytes, training_bytes
 from striate.cost.notes import notes
 from striate.cost.source import source
 from striate.cost.words import words
@@ -169,7 +169,7 @@ def _parameters(node: Node) -> int:
 def _totals(graph: Graph, rows: tuple[Row, ...], batch: int, size: int) -> Totals:
     parameters, macs = sum(row.parameters for row in rows), sum(row.macs or 0 for row in rows)
     beside = buffer_bytes(graph, size)
-    peak = size * (parameters + batch * peak_values(graph)) + beside
+    peak = size * parameters + beside + peak_bytes(graph, batch, size)
     exact = all(row.macs is not None for row in rows)
     return Totals(
         parameters, macs, 2 * macs, sum(row.activation_bytes for row in rows), size * parameters, peak, beside, exact

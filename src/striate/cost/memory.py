@@ -1,38 +1,31 @@
 """What a run holds in memory: the peak of inference by liveness, and what training keeps for the way back.
 
-Counted are the nodes' values, the weights and the buffers. Not counted is what a kernel takes for itself while it runs
-(a padded copy, a workspace), nor what the framework and its allocator keep (CUDA's context, fragmentation).
+Counted are the nodes' values, what torch makes beside them (`holds`), the weights and the buffers. Not counted are what
+a kernel takes for itself alone (a convolution's workspace) and what framework and allocator keep (CUDA's context,
+fragmentation). Both figures are tested against the storages that torch really makes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from striate.blueprint.graph import Graph, Node
-from striate.blueprint.layer import pair
+from striate.blueprint.graph import Graph
 from striate.blueprint.wiring import JOINS
+from striate.cost.holds import HOLDS, INDEX, NOTHING, kind
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "float64": 8}
+STATE = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "plain": 0}  # numbers kept for each parameter; sgd has momentum
+OVERWRITES = {"relu", "relu6"}
 FRESH = {
     *JOINS,
     "Conv",
     "Linear",
     "BatchNorm",
     "LocallyConnected",
-}  # their output is their own, and their gradient does not need it
-OVERWRITES = {"relu", "relu6"}
-PASSES = {"Identity"}  # hand on what they are given, as do dropout and drop path outside training
-STATE = {
-    "sgd": 1,
-    "adam": 2,
-    "adamw": 2,
-    "rmsprop": 1,
-    "plain": 0,
-}  # numbers an optimiser keeps for each parameter; sgd is with momentum
-INDEX = 8  # bytes of a max pool's index, an int64 in torch
-STATISTIC = 4  # bytes of a norm's saved mean or deviation, float32 whatever the values are
+}  # may be overwritten: no gradient needs them
+PASSES = {"Identity", "view"}  # hand on what they read, as do dropout and drop path outside training
 
 
 class Training(NamedTuple):
@@ -41,19 +34,8 @@ class Training(NamedTuple):
     optimizer: str
     gradient_bytes: int  # one number for each parameter
     optimizer_bytes: int
-    saved_bytes: int  # values kept from the way forward for the way back
+    saved_bytes: int  # kept from the way forward for the way back
     total_bytes: int  # these, the weights and the buffers
-
-
-def kind(node: Node) -> str:
-    """What the tables here are keyed by: "concat", "Conv", and an activation or a pool by its own kind."""
-    return (
-        node.op
-        if isinstance(node.op, str)
-        else getattr(node.op, "kind", "")
-        if type(node.op).__name__ == "Activation"
-        else type(node.op).__name__
-    )
 
 
 def buffer_bytes(graph: Graph, size: int) -> int:
@@ -81,95 +63,45 @@ def homes(graph: Graph, training: bool = False) -> dict[str, str]:
     return found
 
 
-def peak_values(graph: Graph) -> int:
-    """The most numbers, of one example, that are alive at once while the nodes run in order.
+def peak_bytes(graph: Graph, batch: int, size: int) -> int:
+    """The most bytes of values that are alive at once while the nodes run in order, without the weights.
 
     Each value goes after its last reader; the input stays (its owner holds it), and so do the ways out.
     """
     home = homes(graph)
     last = {home[name]: i for i, node in enumerate(graph.nodes) for name in (*node.inputs, node.name)}
     last |= dict.fromkeys([home["input"], *(home[name] for name in graph.taps.values())], len(graph.nodes))
-    ends: dict[int, int] = {}  # after step i, so many numbers go
-    for node in graph.nodes:
-        if home[node.name] == node.name:
-            ends[last[node.name]] = ends.get(last[node.name], 0) + node.output.size
+    going: dict[int, int] = {}  # after step i, so many bytes go
     alive = most = 0
     for i, node in enumerate(graph.nodes):
         if home[node.name] == node.name:
-            alive += node.output.size
-            most = max(most, alive)
-        alive -= ends.get(i, 0)
+            made = batch * size * node.output.size
+            going[last[node.name]] = going.get(last[node.name], 0) + made
+            alive += made
+            holds = HOLDS.get(kind(node), NOTHING)
+            beside = holds.scratch(node, graph[node.inputs[0]], batch, size) if holds.scratch else 0
+            most = max(most, alive + beside)
+        alive -= going.get(i, 0)
     return most
-
-
-class Kept(NamedTuple):
-    """What autograd keeps of one node: which of the values it read or gave, and bytes beside them."""
-
-    reads: bool = False
-    gives: bool = False
-    beside: Callable[[Node, Node, int], int] = lambda node, source, size: 0  # bytes an example
-    once: Callable[[Node], int] = lambda node: 0  # bytes however large the batch
-
-
-def _indices(node: Node, source: Node, size: int) -> int:
-    return INDEX * node.output.size
-
-
-def _patches(node: Node, source: Node, size: int) -> int:
-    op: Any = node.op
-    rows, columns = pair(op.kernel_size)
-    return size * source.output.channels * int(rows * columns) * prod(node.output.grid)
-
-
-NOTHING, READ, GIVEN = Kept(), Kept(reads=True), Kept(gives=True)
-KEEPS: dict[
-    str, Kept
-] = {  # as torch's derivatives say; those marked ~ are estimates, for they are made of several steps
-    **dict.fromkeys(("Conv", "Linear", "RadialBasis", "multiply"), READ),
-    **dict.fromkeys(("relu", "sigmoid", "tanh", "softmax", "log_softmax"), GIVEN),
-    **dict.fromkeys(
-        ("relu6", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus", "hardswish", "hardsigmoid"), READ
-    ),
-    "scaled_tanh": Kept(beside=lambda node, source, size: size * node.output.size),  # its tanh, before the scale
-    "BatchNorm": Kept(reads=True, once=lambda node: 2 * STATISTIC * node.output.channels),
-    "GroupNorm": Kept(reads=True, beside=lambda node, source, size: 2 * STATISTIC * node.op.num_groups),  # type: ignore[union-attr]
-    "LayerNorm": Kept(reads=True, beside=lambda node, source, size: 2 * STATISTIC * prod(node.output.grid)),
-    "LocalResponseNorm": Kept(
-        reads=True, beside=lambda node, source, size: 3 * size * node.output.size
-    ),  # ~ the squares, their mean, its power
-    "LocallyConnected": Kept(beside=_patches),  # what each position reads, copied out
-    "max pool": Kept(reads=True, beside=_indices),
-    "average pool": READ,
-    "FractionalMaxPool": Kept(reads=True, beside=_indices),
-    "max global": Kept(reads=True, beside=_indices),
-    "average global": READ,
-    "Dropout": Kept(beside=lambda node, source, size: node.output.size),  # ~ a mask of one byte a value
-    "Foreign": Kept(reads=True, gives=True),  # ~ unknown
-}
 
 
 def saved_bytes(graph: Graph, batch: int, size: int) -> int:
     """What stays in memory from the way forward for the way back, each value once however many need it."""
+    return sum(_saved(graph, batch, size))
+
+
+def _saved(graph: Graph, batch: int, size: int) -> Iterator[int]:
     home = homes(graph, training=True)
-    held: set[str] = set()
-    beside = 0
+    values: set[str] = set()
     for node in graph.nodes[1:]:
-        kept = KEEPS.get(_kept_as(node), NOTHING)
-        if kept.reads:
-            held.update(home[name] for name in node.inputs)
-        if kept.gives:
-            held.add(home[node.name])
-        beside += batch * kept.beside(node, graph[node.inputs[0]], size) + kept.once(node)
-    return beside + batch * size * sum(graph[name].output.size for name in held)
-
-
-def _kept_as(node: Node) -> str:
-    what, op = kind(node), node.op
-    if what == "Pool":
-        return f"{op.kind} pool"  # type: ignore[union-attr]
-    if what == "GlobalPool":  # to one cell the mean keeps nothing
-        return "" if op.kind == "average" and node.output.is_vector else f"{op.kind} global"  # type: ignore[union-attr]
-    return what
+        holds = HOLDS.get(kind(node), NOTHING)
+        if holds.reads:
+            values.update(home[name] for name in node.inputs)
+        if holds.gives:
+            values.add(home[node.name])
+        if holds.saves:
+            yield holds.saves(node, graph[node.inputs[0]], batch, size)
+    yield batch * size * sum(graph[name].output.size for name in values)
 
 
 def training_bytes(graph: Graph, batch: int, size: int, optimizer: str) -> Training:

@@ -120,7 +120,7 @@ def _sizes(axes: Any, most: int, area: float) -> None:
     shown = [n for n in (largest // 100, largest // 10, largest) if n]
     handles = [axes.scatter([], [], area * n / most, "0.8", edgecolors="black", linewidths=0.7) for n in shown]
     axes.legend(handles, [_round(n) for n in shown], title="parameters", loc="lower right", ncols=len(shown),
-                columnspacing=1.6, handlelength=3.4, handletextpad=0.6, borderpad=1.6, frameon=False)  # fmt: skip
+                columnspacing=1.6, handlelength=4.6, handletextpad=0.6, borderpad=1.6, frameon=False)  # fmt: skip
 
 
 def _round(value: float) -> str:
@@ -145,11 +145,11 @@ def _label(
         text = axes.text(0, 0, names[i], fontsize=9, ha="center", va="center", zorder=4)
         size = text.get_window_extent(renderer)
         places = list(_places(at[i], radii[i], size.width, size.height))
-        costs = [_cost(box, taken, frame) + 0.02 * n for n, (box, _) in enumerate(places)]
+        costs = [_cost(box, taken, frame) + 0.12 * (n // len(AROUND)) + 0.002 * n for n, (box, _) in enumerate(places)]
         box, far = places[costs.index(min(costs))]
         middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         text.set_position(axes.transData.inverted().transform(middle))
-        taken.append(box)
+        taken += [box] * 4  # a name on a name is worse than a name on a bubble
         if far:
             end = (min(max(at[i][0], box[0]), box[2]), min(max(at[i][1], box[1]), box[3]))
             line = axes.transData.inverted().transform([at[i], end])
