@@ -99,7 +99,7 @@ class Graph:
         return {name: reader for name, reader in last.items() if name not in set(self.taps.values())}
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen, for one is made for every node and freezing it would take a fifth of the time
 class Pen:
     """Draws a blueprint into a graph, placing each layer as it goes. `room` is where in the tree it stands."""
 
@@ -109,11 +109,13 @@ class Pen:
     room: str = ""
     fit: str | None = None
     twin_of: tuple[str, str] | None = None  # (this room, the room whose weights are used)
+    known: dict[tuple[int, Volume], tuple[Layer, Layer, Placed]] = field(
+        default_factory=dict
+    )  # (as said, fitted, placed)
 
     def inside(self, name: str) -> Pen:
-        return Pen(
-            self.nodes, self.taps, self.homes, f"{self.room}.{name}" if self.room else name, self.fit, self.twin_of
-        )
+        room = f"{self.room}.{name}" if self.room else name
+        return Pen(self.nodes, self.taps, self.homes, room, self.fit, self.twin_of, self.known)
 
     def volume(self, x: Wire) -> Volume:
         return self.nodes[self._single(x)].placed.output
@@ -123,13 +125,7 @@ class Pen:
 
     def place(self, layer: Layer, x: Wire) -> str:
         source = self.nodes[self._single(x)]
-        if self.fit and getattr(layer, "fit", self.fit) is None:
-            layer = replace(layer, fit=self.fit)  # type: ignore[call-arg]
-        try:
-            placed = layer.place(source.placed.output)
-        except Refusal as refusal:
-            refusal.where = refusal.where or self.room
-            raise
+        layer, placed = self._placed(layer, source.placed.output)
         seen = source.field
         if placed.windows:
             seen = Field(seen.rows.through(placed.windows[0]), seen.columns.through(placed.windows[1]))
@@ -144,6 +140,19 @@ class Pen:
                 source.gated or layer.whole_grid,
             )
         )
+
+    def _placed(self, layer: Layer, volume: Volume) -> tuple[Layer, Placed]:
+        """The layer with its fit, on a volume. Blocks repeat: the same layer on the same volume is placed once."""
+        key = id(layer), volume  # an id stays its layer's as long as `known` holds the layer
+        if key not in self.known:
+            unsaid = self.fit and getattr(layer, "fit", self.fit) is None
+            fitted = replace(layer, fit=self.fit) if unsaid else layer  # type: ignore[call-arg]
+            try:
+                self.known[key] = layer, fitted, fitted.place(volume)
+            except Refusal as refusal:
+                refusal.where = refusal.where or self.room
+                raise
+        return self.known[key][1:]
 
     def join(self, how: str, wires: list[Wire], hint: str = "") -> str:
         sources = [self.nodes[self._single(x)] for x in wires]
