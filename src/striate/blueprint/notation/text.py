@@ -35,6 +35,7 @@ class Reading(NamedTuple):
     form: str = "canonical"
     skipped: tuple[Skipped, ...] = ()
     claims: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()  # what the text leaves open, and what was taken
 
 
 def refuse(text: str, at: int, what: str, ways: str = "") -> CannotRead:
