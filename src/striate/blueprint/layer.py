@@ -37,9 +37,20 @@ def _whole(least: int) -> Any:
         numbers = list(_flat(value))
         if not numbers or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
             return "a whole number"
+        if not _in_pairs(value):
+            return "one number or a pair of them"
         return None if all(least <= n <= LIMIT for n in numbers) else f"from {least} to {LIMIT:,}"
 
     return check
+
+
+def _in_pairs(value: object) -> bool:
+    return not isinstance(value, tuple) or (len(value) == 2 and all(map(_in_pairs, value)))
+
+
+def whole(least: int) -> dict[str, Any]:
+    """Metadata of a field that holds whole numbers."""
+    return {"check": _whole(least)}
 
 
 def _flat(value: object) -> Any:

@@ -13,10 +13,10 @@ from math import prod
 from typing import Any, ClassVar
 
 from striate.blueprint.convolving import Conv, Depthwise, LocallyConnected, divide
-from striate.blueprint.layer import NONE, Layer, Placed, Shapes, Size, among
+from striate.blueprint.layer import NONE, Layer, Placed, Shapes, Size, among, pair, whole
 from striate.blueprint.pooling import AvgPool, FractionalMaxPool, GlobalPool, MaxPool, Pool
 from striate.blueprint.refusal import CannotPlace
-from striate.blueprint.volume import Volume
+from striate.blueprint.volume import LIMIT, Volume
 from striate.blueprint.window import Stretch, Window
 
 
@@ -226,6 +226,39 @@ class Identity(Layer):
 
 
 @dataclass(frozen=True, repr=False)
+class Pad(Layer):
+    """Zeros around the grid, said as padding is; a negative number cuts off (NASNet's shifted paths). `channels` of
+    zeros follow those there are: the shortcut without parameters (He et al. 2015, section 3.3, option A).
+    """
+
+    grid: int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] = field(default=0, metadata=whole(-LIMIT))
+    channels: int = field(default=0, metadata=whole(0))
+
+    def place(self, volume: Volume) -> Placed:
+        (top, bottom), (left, right) = (pair(sides) for sides in pair(self.grid))
+        grid = volume.height + top + bottom, volume.width + left + right
+        lost = -min(0, top) - min(0, bottom), -min(0, left) - min(0, right)
+        if lost[0] >= volume.height or lost[1] >= volume.width:
+            raise CannotPlace(
+                self,
+                volume,
+                f"{volume.height} - {lost[0]} rows and {volume.width} - {lost[1]} columns: nothing would be left.",
+            )
+        output = Volume(volume.channels + self.channels, *grid).checked()
+        return Placed(output, NONE, NONE, 0, (Window(1, 1, top, bottom), Window(1, 1, left, right)), lost)
+
+
+@dataclass(frozen=True, repr=False)
+class Scale(Layer):
+    """Each value times a constant: residuals turned down (Szegedy et al. 2016, arXiv 1602.07261, section 3.3)."""
+
+    factor: float
+
+    def place(self, volume: Volume) -> Placed:
+        return Placed(volume)
+
+
+@dataclass(frozen=True, repr=False)
 class Foreign(Layer):
     """Any factory of an nn.Module, as a leaf: `factory(volume)` makes it when the network is built.
 
@@ -265,7 +298,7 @@ LAYERS: dict[str, type[Layer]] = {
             LocalResponseNorm,
             Activation,
         ),
-        *(Dropout, DropPath, Upsample, Shuffle, Select, PositionBias, RadialBasis, Identity),
+        *(Dropout, DropPath, Upsample, Shuffle, Select, PositionBias, RadialBasis, Identity, Pad, Scale),
     )
 }
 

@@ -44,6 +44,8 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "Upsample": lambda layer: f"{layer.mode} ×{layer.scale_factor}",
     "Shuffle": lambda layer: f"shuffle of {layer.groups}",
     "Select": lambda layer: f"select {len(layer.channels)} channels",
+    "Pad": lambda _: "zeros",
+    "Scale": lambda layer: f"times {layer.factor:g}",
     "PositionBias": lambda _: "position bias",
     "RadialBasis": lambda layer: f"radial basis of {len(layer.codes)}",
 }

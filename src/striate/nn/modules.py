@@ -163,6 +163,34 @@ class Select(nn.Module):
         return x[:, self.channels]
 
 
+class Pad(nn.Module):
+    """Zeros on the sides of the grid (top, bottom), (left, right), negative ones cut off, and `channels` of them behind."""
+
+    def __init__(self, sides: Pads, channels: int) -> None:
+        super().__init__()
+        self.pads = [*sides[1], *sides[0], 0, channels]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, self.pads)
+
+    def extra_repr(self) -> str:
+        return f"{self.pads}"
+
+
+class Scale(nn.Module):
+    """Each value times a constant."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+    def extra_repr(self) -> str:
+        return f"{self.factor}"
+
+
 class PositionBias(nn.Module):
     """A bias for each value of a C×H×W volume."""
 

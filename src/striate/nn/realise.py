@@ -200,6 +200,17 @@ def _(layer: L.Identity, volume: Volume) -> nn.Module:
 
 
 @realise.register
+def _(layer: L.Pad, volume: Volume) -> nn.Module:
+    rows, columns = pair(layer.grid)
+    return M.Pad((pair(rows), pair(columns)), layer.channels)
+
+
+@realise.register
+def _(layer: L.Scale, volume: Volume) -> nn.Module:
+    return M.Scale(layer.factor)
+
+
+@realise.register
 def _(layer: L.Foreign, volume: Volume) -> nn.Module:
     module = layer.factory(volume)
     if not isinstance(module, nn.Module):
