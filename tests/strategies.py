@@ -6,41 +6,47 @@ They are well made, not necessarily well joined: drafting one may refuse.
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
 from striate.blueprint import ACTIVATIONS, FITS, LAYERS, Concat, Dag, Dense, Gate, Layer, Residual, Seq, Shared, Tap
 
-counts = st.integers(1, 64)
-sizes = st.integers(1, 9) | st.tuples(st.integers(1, 9), st.integers(1, 9))
-cells = st.integers(0, 3)
-chances = st.floats(0, 1) | st.sampled_from([0, 1])
-numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**9), 10**9)
+# The type of a field says what it may hold; these tables, how much, and which words.
+FROM_1 = ("out_channels", "out_features", "kernel_size", "stride", "dilation", "groups", "num_groups", "size")
+RANGES: dict[str, tuple[int, int]] = {
+    **dict.fromkeys((*FROM_1, "output_size", "scale_factor"), (1, 64)),
+    **dict.fromkeys(("p", "eps", "momentum"), (0, 1)),
+    "grid": (-3, 3),
+    "codes": (0, 2**90),
+}
+WORDS: dict[str, tuple[str, ...]] = {
+    "fit": tuple(FITS),
+    "padding": ("same",),
+    "mode": ("nearest", "bilinear"),
+    "kind": ("max", "average"),
+    "Activation.kind": ACTIVATIONS,
+}
 
-# What a field may hold, by its name; a layer's own table comes first.
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("out_features", "num_groups", "groups", "size"), counts),
-    **dict.fromkeys(("kernel_size", "stride", "dilation", "output_size"), sizes),
-    "padding": st.just("same") | cells | st.tuples(cells, cells) | st.tuples(*[st.tuples(cells, cells)] * 2),
-    "output_padding": cells | st.tuples(cells, cells),
-    "fit": st.sampled_from([None, *FITS]),
-    **dict.fromkeys(("p", "eps", "momentum"), chances),
-    **dict.fromkeys(("alpha", "beta", "k", "output_ratio"), numbers),
-    **dict.fromkeys(("bias", "affine", "transposed", "count_include_pad", "average"), st.booleans()),
-    "channels": st.lists(st.integers(0, 99), max_size=9).map(tuple),
-    "codes": st.lists(st.integers(0, 2**90), max_size=12).map(tuple),
-    "out_channels": counts,
-}
-OWN: dict[str, dict[str, st.SearchStrategy[Any]]] = {
-    "Conv": {"out_channels": st.none() | counts, "groups": st.none() | counts},
-    "Activation": {"kind": st.sampled_from(ACTIVATIONS)},
-    "Pool": {"kind": st.sampled_from(["max", "average"]), "stride": st.none() | sizes},
-    "GlobalPool": {"kind": st.sampled_from(["max", "average"])},
-    "Upsample": {"scale_factor": st.integers(1, 64), "mode": st.sampled_from(["nearest", "bilinear"])},
-    "FractionalMaxPool": {"kernel_size": st.integers(1, 9)},
-    "Dropout": {"channels": st.booleans()},
-}
+
+def values(hint: Any, name: str, owner: str = "") -> st.SearchStrategy[Any]:
+    """What a field of this type and name may hold."""
+    inside = get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        return st.one_of(*(values(one, name, owner) for one in inside))
+    if get_origin(hint) is tuple and inside[-1] is ...:
+        return st.lists(values(inside[0], name), max_size=9).map(tuple)
+    if get_origin(hint) is tuple:
+        return st.tuples(*(values(one, name) for one in inside))
+    if hint is str:
+        return st.sampled_from(WORDS.get(f"{owner}.{name}", WORDS.get(name, ("word",))))
+    if hint is float:
+        low, high = RANGES.get(name, (None, None))
+        return st.floats(low, high, allow_nan=False, allow_infinity=False) | values(int, name)
+    if hint is int:
+        return st.integers(*RANGES.get(name, (0, 64)))
+    return {bool: st.booleans(), type(None): st.none()}[hint]
 
 
 @st.composite
@@ -48,10 +54,10 @@ def layers(draw: st.DrawFn) -> Layer:
     """Any layer of striate.blueprint."""
     name = draw(st.sampled_from(sorted(LAYERS)))
     layer = LAYERS[name]
-    known = {**VALUES, **OWN.get(name, {})}
-    said = {f.name: known[f.name] for f in fields(layer) if f.default is MISSING}
-    unsaid = {f.name: known[f.name] for f in fields(layer) if f.default is not MISSING}
-    return layer(**draw(st.fixed_dictionaries(said, optional=unsaid)))
+    hints = get_type_hints(layer)
+    said = {f.name: values(hints[f.name], f.name, name) for f in fields(layer)}
+    free = {f.name: said.pop(f.name) for f in fields(layer) if f.default is not MISSING}
+    return layer(**draw(st.fixed_dictionaries(said, optional=free)))
 
 
 plain = ("stem", "conv1", "3a", "self", "class", "input", "0", "1", "7", "project", "a-b")
