@@ -34,8 +34,7 @@ def test_the_table_says_what_drafting_finds(network: Network) -> None:
 
 @EVERY
 def test_classes_are_the_last_volume(network: Network) -> None:
-    default = zoo.options(network.name)["classes"]
-    assert graph_of(network.name).output.channels == default
+    assert zoo.options(network.name)["classes"] == network.classes == graph_of(network.name).output.channels
     assert draft(zoo.call(f"{network.name}(classes=7)")[1], network.input).output.channels == 7
 
 
@@ -57,7 +56,7 @@ def test_a_family_read_first_hides_no_network() -> None:
     from striate.zoo.families import alexnet
 
     assert callable(zoo.alexnet)
-    assert zoo.alexnet() == alexnet.alexnet("alexnet")
+    assert zoo.alexnet() == alexnet.alexnet("alexnet", 1000)
 
 
 @pytest.mark.parametrize("ask", [zoo.find, zoo.call, lambda name: getattr(zoo, name), lambda name: zoo.match([name])])

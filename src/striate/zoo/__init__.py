@@ -49,8 +49,8 @@ def match(patterns: Iterable[str]) -> list[Network]:
 
 def options(name: str) -> dict[str, Any]:
     """What the network can be called with, and the defaults: {"classes": 1000, "aux": False}."""
-    parameters = list(signature(_family(name)).parameters.values())[1:]
-    return {parameter.name: parameter.default for parameter in parameters}
+    others = list(signature(_family(name)).parameters.values())[2:]
+    return {"classes": find(name).classes, **{option.name: option.default for option in others}}
 
 
 def call(text: str) -> tuple[Network, Blueprint]:
@@ -67,7 +67,7 @@ def call(text: str) -> tuple[Network, Blueprint]:
             raise NotFound(f"option of {name}", option, there)
         if type(value) is not type(there[option]) and not (isinstance(there[option], float) and type(value) is int):
             raise CannotMake(f"Cannot make {name}: {option} is {value!r}; it must be like {there[option]!r}.")
-    return network, _family(name)(name, **said)
+    return network, _family(name)(name, **{"classes": network.classes, **said})
 
 
 def _read(text: str) -> tuple[str, dict[str, Any]]:
@@ -103,7 +103,7 @@ class NoNetwork(NotFound, AttributeError):
 def __getattr__(name: str) -> Callable[..., Blueprint]:
     if name not in NETWORKS:
         raise NoNetwork("network", name, NETWORKS, see="striate models")
-    return partial(_family(name), name)
+    return partial(_family(name), name, classes=NETWORKS[name].classes)
 
 
 def __dir__() -> list[str]:

@@ -20,6 +20,7 @@ class Network(NamedTuple):
     name: str
     family: str
     input: Volume
+    classes: int
     parameters: int
     macs: int
     year: int
@@ -50,9 +51,10 @@ TORCHVISION = "torchvision 0.28"
 Row = tuple[str, Volume, int, int, str, Accuracy, str]
 
 
-def rows(family: str, year: int, paper: str, *lines: Row) -> Iterator[Network]:
+def rows(family: str, year: int, paper: str, *lines: Row, classes: int = 1000) -> Iterator[Network]:
+    """The lines of one paper: name, input, parameters, MACs, who counted them, accuracy, note."""
     for name, volume, parameters, macs, counted, accuracy, note in lines:
-        yield Network(name, family, volume, parameters, macs, year, paper, counted, *accuracy, note)
+        yield Network(name, family, volume, classes, parameters, macs, year, paper, counted, *accuracy, note)
 
 
 IMAGE = Volume(3, 224, 224)
@@ -76,6 +78,7 @@ NETWORKS: dict[str, Network] = {
                 Accuracy(99.05, None, "section III-B: MNIST test, trained without distortions"),
                 "C3's connection table, trainable subsampling, radial basis output",
             ),
+            classes=10,
         ),
         *rows(
             *("convnetjs", 2014, CONVNETJS),
@@ -88,6 +91,7 @@ NETWORKS: dict[str, Network] = {
                 UNKNOWN,
                 "its page says ~80 % of its own weights",
             ),
+            classes=10,
         ),
         *rows(
             *("alexnet", 2012, ALEXNET),

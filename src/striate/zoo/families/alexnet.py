@@ -29,7 +29,7 @@ ALEXNET = {  # filters, groups of conv2, conv4 and conv5, padding of conv1, what
 NORM = LocalResponseNorm(5, 1e-4, 0.75, 2.0, average=False)
 
 
-def alexnet(name: str, classes: int = 1000) -> Seq:
+def alexnet(name: str, classes: int) -> Seq:
     """`alexnet`, `alexnet_paper`, `alexnet_lecture`: 3×227×227 (`alexnet`: 3×224×224) -> classes."""
     (one, two, three, four, five), groups, padding, then = ALEXNET[name]
     after = {word: {"norm": NORM, "pool": MaxPool(3, 2)}[word] for word in then.split()}

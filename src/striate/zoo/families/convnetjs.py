@@ -10,7 +10,7 @@ from striate.blueprint import Conv, Linear, MaxPool, Relu, Seq
 CIFAR10 = (16, 20, 20)  # filters of 5×5, padded by 2, each followed by ReLU and a pool of 2×2
 
 
-def convnetjs(name: str, classes: int = 10) -> Seq:
+def convnetjs(name: str, classes: int) -> Seq:
     """`convnetjs_cifar10`: 3×32×32 -> classes."""
     stages = [Seq(conv=Conv(width, 5, padding=2), act=Relu, pool=MaxPool(2)) for width in CIFAR10]
     return Seq(conv1=stages[0], conv2=stages[1], conv3=stages[2], fc=Linear(classes))

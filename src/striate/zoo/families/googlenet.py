@@ -49,7 +49,7 @@ INCEPTION = {  # 1×1 | 3×3 reduce, 3×3 | 5×5 reduce, 5×5 | pool projection
 HEADS = {"4a": "aux1", "4d": "aux2"}
 
 
-def googlenet(name: str, classes: int = 1000, aux: bool = False) -> Seq:
+def googlenet(name: str, classes: int, aux: bool = False) -> Seq:
     """`googlenet`, `googlenet_paper`: 3×224×224 -> classes; with `aux` also the ways out `aux1` and `aux2`."""
     paper = name == "googlenet_paper"
 

@@ -56,7 +56,7 @@ DIGITS = tuple(int("".join(rows).replace("#", "1").replace(".", "0"), 2) for row
 SQUASH = Activation("scaled_tanh")
 
 
-def lenet(name: str, classes: int = 10) -> Seq:
+def lenet(name: str, classes: int) -> Seq:
     """`lenet5` or `lenet5_paper`: 1×32×32 -> classes. Raises CannotMake where the paper's output has no drawing."""
     return lenet5(classes) if name == "lenet5" else lenet5_paper(classes)
 

@@ -30,7 +30,7 @@ COLUMNS = {  # 3×3 convolutions by their width ("1-256": 1×1), a pool at the e
 }
 
 
-def vgg(name: str, classes: int = 1000) -> Seq:
+def vgg(name: str, classes: int) -> Seq:
     """A column by its name, with or without `_bn`: 3×224×224 -> classes."""
     norm = BatchNorm() if name.endswith("_bn") else None
 

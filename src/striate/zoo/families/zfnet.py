@@ -14,7 +14,7 @@ from striate.blueprint import Conv, Dropout, Linear, LocalResponseNorm, MaxPool,
 ZFNET = {"zfnet": (384, 384, 256), "zfnet_lecture": (512, 1024, 512)}  # filters of conv3, conv4, conv5
 
 
-def zfnet(name: str, classes: int = 1000) -> Seq:
+def zfnet(name: str, classes: int) -> Seq:
     """`zfnet`, `zfnet_lecture`: 3×224×224 -> classes."""
     three, four, five = ZFNET[name]
     pool, norm = MaxPool(3, 2, fit="ceil"), LocalResponseNorm(5, 1e-4, 0.75, 2.0, average=False)
