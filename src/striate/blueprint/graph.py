@@ -291,7 +291,7 @@ def draft(blueprint: Blueprint, volume: Volume | str, fit: str | None = None) ->
         ):  # not the first layer: a size of the network's own input says more than one of this layer's
             own = refusal.search
             refusal.search = lambda: [
-                *(r for r in own() if not r.text.endswith("input")),
+                *(r for r in own() if not str(r).endswith("input")),
                 *sizes(blueprint, volume, fit),
             ]
         raise
