@@ -1,7 +1,7 @@
 """What a listing claims, held against what comes out: volumes, parameters, memory, operations, totals, and plain sums.
 
-What a network has is read off its graph (`draft`); here is only who said what, where, and whether it agrees. Volumes are written
-as listings write them, height × width × channels.
+What a network has is read off its graph (`draft`); here is only who said what, where, and whether it agrees. Volumes
+are written as listings write them, height × width × channels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from striate.blueprint.wiring import Blueprint
 
 
 class Claim(NamedTuple):
-    """`line` says that `about` has a `kind` of `stated`; what comes out is `computed`: agrees, rounds to, or differs, and why."""
+    """`line` states a `kind` of `about`; what comes out is `computed`; it agrees, rounds to it, or differs, and why."""
 
     line: int
     about: str  # a layer, "total", or nothing
@@ -69,7 +69,7 @@ def of_sum(line: int, chain: Chain) -> Claim:
 
 
 def of_chain(line: int, about: str, kind: str, chain: Chain, computed: int, note: str = "") -> Iterator[Claim]:
-    """A sum that is said to be a number of the network's: one claim where the sum is right about the network, else two."""
+    """A sum said to be a number of the network's: one claim where the sum is right about the network, else two."""
     own = of_sum(line, chain)
     if chain.sum.value == computed:
         yield own._replace(about=about, kind=kind, note=joined(own.note, note))

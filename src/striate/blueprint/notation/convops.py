@@ -1,7 +1,7 @@
 """Lists of operations side by side: `[3x3 conv, 192]  28x28x192x3x3x256` and, below them, `Total: 854M ops`.
 
-Each line is a convolution on height×width×channels: out grid, filters, kernel, channels read. Those that read what nothing else reads
-follow a 1×1 that gives it (the bottleneck of an inception module); the arms are concatenated.
+Each line is a convolution: its output's height and width, filters, kernel, channels read. Those that read fewer
+channels than the rest follow a 1×1 that gives so many (an inception module's bottleneck); the arms are concatenated.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from math import prod
 from typing import NamedTuple
 
+from striate.blueprint.convolving import Conv
 from striate.blueprint.graph import Graph, draft
-from striate.blueprint.layers import Conv
 from striate.blueprint.notation.claims import Block, Claim, Listing, of_figure
 from striate.blueprint.notation.figures import AGREES, DIFFERS, Figure, figure_in, judge, spelled
 from striate.blueprint.notation.text import refuse
@@ -23,7 +24,8 @@ from striate.blueprint.wiring import Blueprint, Concat, Seq
 
 FORM = "a list of operations"
 NOTES = (
-    "the arms are concatenated, each convolution padded to keep its grid; what reads fewer channels follows a 1x1 that gives them",
+    "the arms are concatenated, each convolution padded to keep its grid; no ReLU, no bias",
+    "what reads fewer channels follows a 1x1 that gives so many",
 )
 ITEM = re.compile(r"\[\s*(\d{1,3})\s*x\s*(\d{1,3})\s+conv\s*,\s*(\d{1,7})\s*\]\s*(\S.*)?", re.I)
 PRODUCT = re.compile(r"\d{1,7}(?:\s*[x*]\s*\d{1,7}){5}")
@@ -40,12 +42,15 @@ class Item(NamedTuple):
     product: str
 
     @property
+    def called(self) -> str:
+        return f"{self.kernel[0]}x{self.kernel[1]} conv, {self.out}"
+
+    @property
     def conv(self) -> Conv:
-        square = self.kernel[0] == self.kernel[1]
-        half = (self.kernel[0] // 2, self.kernel[1] // 2)
-        return Conv(
-            self.out, self.kernel[0] if square else self.kernel, padding=half[0] if square else half, bias=False
-        )
+        rows, columns = self.kernel
+        if rows == columns:
+            return Conv(self.out, rows, padding=rows // 2, bias=False)
+        return Conv(self.out, self.kernel, padding=(rows // 2, columns // 2), bias=False)
 
 
 def read_convops(text: str, lines: list[Line], start: int) -> Block | None:
@@ -84,18 +89,14 @@ def _item(text: str, line: Line, found: re.Match[str]) -> Item:
     product = (found[4] or "").strip()
     if not PRODUCT.fullmatch(product):
         at = line.text.find("]") + 1
-        raise refuse(
-            text,
-            line.at(at),
-            "the product of a convolution has six numbers.",
-            "For instance: [3x3 conv, 192] 28x28x192x3x3x256",
-        )
+        ways = "For instance: [3x3 conv, 192] 28x28x192x3x3x256"
+        raise refuse(text, line.at(at), "the product of a convolution has six numbers.", ways)
     height, width, _, _, _, reads = (int(n) for n in re.findall(r"\d+", product))
     return Item(line, int(found[3]), (int(found[1]), int(found[2])), (height, width), reads, re.sub(r"\s", "", product))
 
 
 def _arms(items: list[Item], channels: int) -> Iterator[Blueprint]:
-    """Each convolution that reads the volume is an arm; one that reads less takes the first free 1×1 that gives so much as its reduce."""
+    """What reads the volume is an arm; what reads less takes the first free 1×1 that gives so much before it."""
     free = [item for item in items if item.reads == channels and item.kernel == (1, 1)]
     taken: list[Item] = []
     arms: list[Blueprint] = []
@@ -123,26 +124,16 @@ def _claims(items: list[Item], total: tuple[Line, Figure] | None) -> Iterator[Cl
         if graph is None:
             return  # whoever uses the network is told
         macs.append(graph.macs)
-        stated = 1
-        for number in re.findall(r"\d+", item.product):
-            stated *= int(number)
+        line, stated = item.line, prod(int(number) for number in re.findall(r"\d+", item.product))
         verdict = AGREES if stated == graph.macs else DIFFERS
-        about = f"{item.kernel[0]}x{item.kernel[1]} conv, {item.out}"
-        yield Claim(
-            item.line.number,
-            about,
-            "operations",
-            f"{item.product} = {stated:,}",
-            spelled(graph.macs),
-            verdict,
-            "multiply-adds",
-        )
+        said = f"{item.product} = {stated:,}"
+        yield Claim(line.number, item.called, "operations", said, spelled(graph.macs), verdict, "multiply-adds")
     if total:
         line, figure = total
         claim = of_figure(line.number, "total", "operations", figure, sum(macs), "multiply-adds")
         twice = [item for item, n in zip(items, macs, strict=True) if judge(figure, sum(macs) + n)[0] != DIFFERS]
         if claim.verdict == DIFFERS and twice:
             once = twice[0]
-            why = f"{figure.text} counts the {once.kernel[0]}x{once.kernel[1]} conv, {once.out} of line {once.line.number} twice"
+            why = f"{figure.text} counts {once.called} of line {once.line.number} twice"
             claim = claim._replace(note=f"{claim.note}; {why}")
         yield claim

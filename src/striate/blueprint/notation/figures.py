@@ -3,9 +3,9 @@
 A figure may stand for a computed number in one of these ways, and the verdict says which:
 
 - agrees: it is that number.
-- rounds to: it has a suffix, a decimal point, a power of ten or an ≈, and the number is
-  at most half a unit of its last written place away; or was cut off there; or, as zeros at the end may only fill up ("800K" for 802,816), rounds to
-  it at the digits before them and is less than 1 % away; or one of the first two holds with a K of 1,024.
+- rounds to: it has a suffix, a decimal point, a power of ten or an ≈, and the number is at most half a unit of its last
+  written place away; or was cut off there ("150K" for 150,528); or rounds to it at the digits before its zeros, which
+  then only fill up ("800K" for 802,816), and is at most 1 % away; or one of the first two holds with a K of 1,024.
 - differs: none of these. A plain whole number ("1600") has to be exact.
 """
 
@@ -33,7 +33,7 @@ TOKEN = re.compile(
 
 
 class Figure(NamedTuple):
-    """A number as it stands in a text: its value, the unit of its last written place, and which power of a thousand its suffix is."""
+    """A number as it stands in a text; `power` is which power of a thousand its suffix is, `ten` which power of ten."""
 
     text: str
     digits: str
@@ -47,14 +47,18 @@ class Figure(NamedTuple):
 
     @property
     def value(self) -> Fraction:
-        return self.written * 1000**self.power * 10**self.ten
+        return self.written * self.scale()
+
+    def scale(self, base: int = 1000) -> int:
+        """What the suffix multiplies by."""
+        return int(base**self.power * 10**self.ten)
 
     @property
     def exact(self) -> bool:
         return not (self.power or self.ten or "." in self.digits or self.about)
 
     def place(self, zeros: bool = False) -> Fraction:
-        """The unit of the last written digit, before the suffix; with `zeros`, of the last digit that is not a filling zero."""
+        """The unit of the last written digit, before the suffix; with `zeros`, of the last that is no filling zero."""
         whole, _, decimals = self.digits.replace(",", "").partition(".")
         if decimals:
             return Fraction(1, 10 ** len(decimals))
@@ -68,14 +72,14 @@ def judge(stated: Figure, computed: int | Fraction) -> tuple[str, str]:
     if stated.exact:
         return DIFFERS, ""
     for base in (1000, 1024) if stated.power else (1000,):
-        scale = base**stated.power * 10**stated.ten
+        scale = stated.scale(base)
         value, unit, kilo = stated.written * scale, stated.place() * scale, "" if base == 1000 else "a K of 1,024"
-        if abs(value - computed) <= unit / 2:
+        away = abs(value - computed)
+        if away * 2 <= unit:
             return ROUNDS, kilo
         if 0 <= computed - value < unit:
             return ROUNDS, f"cut off{kilo and ', ' + kilo}"
-        filled = stated.place(zeros=True) * scale
-        if base == 1000 and abs(value - computed) <= min(filled / 2, abs(computed) / 100):
+        if base == 1000 and away * 2 <= stated.place(zeros=True) * scale and away * 100 <= abs(computed):
             return ROUNDS, "its zeros only fill up"
     return DIFFERS, ""
 
@@ -87,7 +91,7 @@ def spelled(number: int | Fraction, like: Figure | None = None) -> str:
     said = f"{int(number):,}"
     if like is None or not (like.power or like.ten) or not number:
         return said
-    short = Fraction(number) / (1000**like.power * 10**like.ten)
+    short = Fraction(number) / like.scale()
     return f"{said} ({float(short):.4g}{like.text.removeprefix(like.digits)})"
 
 
@@ -158,7 +162,7 @@ def figure_in(text: str) -> Figure | None:
 
 
 def chains(text: str) -> list[Chain]:
-    """Every `sum = figure` of a line; a sum has at least one operation in it, and what cannot be computed (5/0) is left out."""
+    """Every `sum = figure` of a line. A sum has an operation in it; what cannot be computed (5/0) is left out."""
     found: list[Chain] = []
     sides: list[list[Token]] = [[]]
     for token in [*tokens(text), Token("other", len(text), len(text))]:

@@ -1,4 +1,7 @@
-"""GoogLeNet's table (Szegedy et al. 2014, table 1), whole or some of its rows: `inception (3a)  28×28×256  2  64 96 128 16 32 32  159K 128M`."""
+"""GoogLeNet's table (Szegedy et al. 2014, table 1), whole or some of its rows:
+
+inception (3a)  |  | 28×28×256 | 2 | 64 | 96 | 128 | 16 | 32 | 32 | 159K | 128M
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from striate.blueprint.convolving import Conv
 from striate.blueprint.graph import Graph, draft
-from striate.blueprint.layers import Activation, AvgPool, Conv, Dropout, Linear, MaxPool, Relu
+from striate.blueprint.layers import Activation, Dropout, Linear, Relu
 from striate.blueprint.notation.claims import Block, Claim, Listing, of_figure, of_volume, weight_layers
 from striate.blueprint.notation.figures import AGREES, DIFFERS, Figure, figure_in
 from striate.blueprint.notation.text import refuse, short
 from striate.blueprint.notation.tidy import Line
+from striate.blueprint.pooling import AvgPool, MaxPool
 from striate.blueprint.refusal import Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.wiring import Blueprint, Concat, Seq
@@ -19,7 +24,8 @@ from striate.blueprint.wiring import Blueprint, Concat, Seq
 FORM = "GoogLeNet's table"
 NOTES = (
     "the table has no input row: 3×224×224 is the paper's",
-    "convolutions are padded to keep their grid and followed by ReLU, pools hang over the edge (fit=ceil): the table does not say",
+    "convolutions are padded to keep their grid and followed by ReLU: the table does not say",
+    "a pool's last window may hang over the edge (fit=ceil): the table does not say",
 )
 KINDS = r"convolution|max pool|avg pool|average pool|inception|dropout|linear|softmax"
 ROW = re.compile(rf"({KINDS})\s*(?:\((\w{{1,8}})%?\))?", re.I)

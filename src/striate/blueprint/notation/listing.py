@@ -1,7 +1,7 @@
-"""The forms in which lectures and papers write networks: one reader a form, in the table below; sentences are for `walk`.
+"""The forms in which lectures and papers write networks: one reader a form, in the table below; sentences are `walk`'s.
 
-A text may hold several networks: each begins with its input line, its table's head or its first row. `read_listing` wants one of
-them; `check` holds all that is claimed against what comes out.
+A text may hold several networks: each begins with its input line, its table's head or its first row. `read_listing`
+wants one of them; `check` holds all that is claimed against what comes out.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ class Found(NamedTuple):
 
 
 def check(text: str) -> Found:
-    """What a text claims, held against what comes out, line by line. Raises CannotRead, with line and column, where a row cannot be read."""
+    """What a text claims, held against what comes out, line by line.
+
+    Raises CannotRead, with line and column, where a row cannot be read.
+    """
     check_length(text)
     lines, walk = tidy(text), Walk(text)
     blocks: list[Listing] = []
@@ -82,8 +85,10 @@ def check(text: str) -> Found:
 
 
 def read_listing(text: str, column: str | None = None, numbers: Mapping[str, int] = NO_NUMBERS) -> Reading:
-    """The one network of a text in a form of lectures and papers. `column` chooses in a table of several ("D", "50-layer"); `numbers` are
-    the letters of a pattern and what it leaves open ({"N": 2, "CLASSES": 10}).
+    """The one network of a text in a form of lectures and papers.
+
+    `column` chooses in a table of several ("D", "50-layer"); `numbers` are for the letters of a pattern and what it
+    leaves open ({"N": 2, "CLASSES": 10}).
 
     Raises CannotRead: no network, several, a column that is not there, a letter without a number.
     """
@@ -101,7 +106,7 @@ def read_listing(text: str, column: str | None = None, numbers: Mapping[str, int
     return Reading(chosen.blueprint, chosen.volume, chosen.form, found.skipped, chosen.claims, chosen.notes)  # type: ignore[arg-type]
 
 
-FORMS = "conv3-64 maxpool FC-1000 | [55x55x96] CONV1: 96 11x11 filters at stride 4 | CONV3-64: [224x224x64] | [(CONV-RELU)*2-POOL]*3-FC"
+FORMS = "conv3-64 maxpool FC-1000 | [55x55x96] CONV1: 96 11x11 filters at stride 4 | [(CONV-RELU)*2-POOL]*3-FC"
 
 
 def _chosen(listings: list[Listing], column: str | None) -> Listing:
@@ -132,7 +137,7 @@ def _chosen(listings: list[Listing], column: str | None) -> Listing:
 
 
 def looks_like_listing(text: str) -> bool:
-    """Whether there is a network in a text, in a form of lectures and papers: so that a slip in it is told in that form's words."""
+    """Whether a text is written in a form of lectures and papers, so that a slip in it is told in that form's words."""
     try:
         found = check(text)
     except Refusal:

@@ -48,8 +48,8 @@ class Network:
         self.spoken = 0  # claims about the last layer
         self.said: list[Claim | Count] = []
         self.uncounted = False
-        self.values = volume.size if volume else 0
-        self.weights = self.biases = self.facts = 0
+        self.tally: dict[str, tuple[int, int, int]] = {}  # values, weights and biases of each layer
+        self.facts = 0  # what its lines say of memory and parameters
         self.stage, self.within = 1, 0
 
     @property
@@ -60,10 +60,22 @@ class Network:
     def spec(self) -> Spec | None:
         return self.specs.get(self.last)
 
+    @property
+    def totals(self) -> tuple[int, int, int]:
+        """Values (the input among them), weights without biases, and biases of all layers."""
+        values, weights, biases = map(
+            sum, zip((self.volume.size if self.volume else 0, 0, 0), *self.tally.values(), strict=True)
+        )
+        return values, weights, biases
+
     def add(self, spec: Spec, ledger: bool = False) -> None:
-        """The next layers, each on the volume before it. `ledger`: named in VGG's way. Raises what placing raises, but for a misfit (`why`)."""
+        """The next layers, each on the volume before it; `ledger`: named in VGG's way.
+
+        Raises what placing raises, but for a misfit: that is kept in `why`.
+        """
         last = self.spec
         if last and last.kind == spec.kind == "conv" and last.out is None and not self.spoken:
+            self.tally.pop(self.last, None)
             del self.specs[self.last]  # it was only a window until now: "5x5x3 filter", then "6 5x5 filters"
             self.here = self.base
         names = [self._staged(spec)] if ledger else _numbered(spec)
@@ -100,12 +112,7 @@ class Network:
             self.why = refusal.why
         if self.graph:
             self.here = self.graph.output
-            weights, biases = weights_of(self.graph)
-            self.values, self.weights, self.biases = (
-                self.values + self.here.size,
-                self.weights + weights,
-                self.biases + biases,
-            )
+            self.tally[self.last] = (self.here.size, *weights_of(self.graph))
 
     def listing(self) -> Listing:
         """The network as it now is, and its claims."""

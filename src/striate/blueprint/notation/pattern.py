@@ -3,8 +3,8 @@
     pattern = piece (- or , or =>) piece …
     piece   = word | ( pattern ) | [ pattern ]    then ? (may be left out), * or x and how often: *3, xN
 
-What a pattern leaves open has a default, and `numbers` changes it: CHANNELS=64 of the first convolutions (doubled after each pool, to 512),
-KERNEL=3 (padded to keep the grid), FC=4096, CLASSES=1000; POOL=0 leaves out what may be.
+What a pattern leaves open has a default, and `numbers` changes it: CHANNELS=64 of the first convolutions (doubled after
+each pool, to 512), KERNEL=3 (padded to keep the grid), FC=4096, CLASSES=1000; POOL=0 leaves out what may be.
 """
 
 from __future__ import annotations
@@ -13,20 +13,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from striate.blueprint.layers import (
-    Activation,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dropout,
-    Linear,
-    LocalResponseNorm,
-    MaxPool,
-    Relu,
-)
+from striate.blueprint.convolving import Conv
+from striate.blueprint.layers import Activation, BatchNorm, Dropout, Linear, LocalResponseNorm, Relu
 from striate.blueprint.notation.claims import Listing
 from striate.blueprint.notation.text import near, refuse, short
 from striate.blueprint.notation.tidy import Line
+from striate.blueprint.pooling import AvgPool, MaxPool
 from striate.blueprint.refusal import CannotRead
 from striate.blueprint.wiring import Blueprint, Seq
 
@@ -63,7 +55,7 @@ class Piece(NamedTuple):
     """A word, or pieces one after the other; how often: a number or a letter; `maybe`: it may be left out."""
 
     what: str | tuple[Piece, ...]
-    count: int | str = 1
+    times: int | str = 1
     maybe: bool = False
 
 
@@ -77,7 +69,10 @@ class Pattern(NamedTuple):
 
 
 def find_pattern(text: str, lines: list[Line], i: int) -> tuple[Pattern, int] | None:
-    """The pattern in line `i`, and how many lines it takes. One that fills its line is refused where it does not parse; in prose it is passed over."""
+    """The pattern in line `i`, and how many lines it takes.
+
+    One that fills its line is refused where it does not parse; in prose it is passed over.
+    """
     line = lines[i]
     if len(line.bare) > LONGEST or len(LAYER.findall(line.bare)) < 2:
         return None
@@ -167,7 +162,7 @@ class _Parser:
 
 
 def _letters(piece: Piece) -> list[str]:
-    own = [piece.count] if isinstance(piece.count, str) else []
+    own = [piece.times] if isinstance(piece.times, str) else []
     return own + ([letter for part in piece.what for letter in _letters(part)] if isinstance(piece.what, tuple) else [])
 
 
@@ -183,10 +178,9 @@ def listing(pattern: Pattern, numbers: Mapping[str, int]) -> Listing:
             f"Give them, for instance: {ways}",
         )
     if strange := [name for name in given if name not in letters and name not in SIZES]:
-        known = ", ".join([*letters, *SIZES])
-        raise CannotRead(
-            f"Cannot set {strange[0]}: {short(pattern.said)} has no such letter.{near(strange[0], SIZES)} To be set are {known}."
-        )
+        known = f"To be set are {', '.join([*letters, *SIZES])}."
+        what = f"{short(pattern.said)} has no such letter.{near(strange[0], SIZES)}"
+        raise CannotRead(f"Cannot set {strange[0]}: {what} {known}")
     sizes = SIZES | given
     words = _unrolled(pattern.piece, sizes)
     if not any(word in ("conv", "fc") for word in words):
@@ -198,7 +192,8 @@ def listing(pattern: Pattern, numbers: Mapping[str, int]) -> Listing:
         else []
     )
     notes = (
-        f"CONV is {sizes['KERNEL']}x{sizes['KERNEL']} at stride 1, padded to keep its grid; {sizes['CHANNELS']} filters, doubled after each POOL up to {MOST_CHANNELS}",
+        f"CONV is {sizes['KERNEL']}x{sizes['KERNEL']} at stride 1, padded to keep its grid; "
+        f"{sizes['CHANNELS']} filters, doubled after each POOL up to {MOST_CHANNELS}",
         f"POOL is 2x2 at stride 2; FC has {sizes['FC']} neurons, the last one {sizes['CLASSES']}: the class scores"
         + scores,
         *optional,
@@ -212,14 +207,14 @@ def _unrolled(piece: Piece, numbers: Mapping[str, int]) -> list[str]:
     once = [piece.what] if isinstance(piece.what, str) else []
     for part in piece.what if isinstance(piece.what, tuple) else ():
         once += _unrolled(part, numbers)
-    count = piece.count if isinstance(piece.count, int) else numbers[piece.count]
+    count = piece.times if isinstance(piece.times, int) else numbers[piece.times]
     if count < 0 or count * len(once) > MOST_LAYERS:
         raise CannotRead(f"Cannot read a pattern of {count * len(once):,} layers; it takes from 0 to {MOST_LAYERS:,}.")
     return once * count
 
 
 def _network(words: list[str], sizes: Mapping[str, int]) -> tuple[Seq, str]:
-    """The layers by name. Class scores are not rectified (the lecture): where every FC is, one more FC gives the scores before SOFTMAX."""
+    """The layers by name. Class scores are not rectified: where every FC is, one more gives the scores before SOFTMAX."""
     said = ""
     bare_fc = [i for i, word in enumerate(words) if word == "fc" and words[i + 1 : i + 2] != ["relu"]]
     if words[-1] == "softmax" and not (bare_fc and "relu" not in words[bare_fc[-1] :]):

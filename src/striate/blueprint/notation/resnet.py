@@ -1,4 +1,7 @@
-r"""ResNet's table (He et al. 2015, table 1), a column of it, or a cell: `$\begin{bmatrix} 1 \times 1, 64 \\ 3 \times 3, 64 \\ 1 \times 1, 256 \end{bmatrix} \times 3$`."""
+r"""ResNet's table (He et al. 2015, table 1), a column of it, or a cell:
+
+$\begin{bmatrix} 1 \times 1, 64 \\ 3 \times 3, 64 \\ 1 \times 1, 256 \end{bmatrix} \times 3$
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from striate.blueprint.graph import draft
-from striate.blueprint.layers import Activation, GlobalPool, Linear, MaxPool, Relu
+from striate.blueprint.layers import Activation, Linear, Relu
 from striate.blueprint.notation.claims import Block, Claim, Listing, of_figure, of_volume
 from striate.blueprint.notation.figures import DIFFERS, figure_in
 from striate.blueprint.notation.text import refuse, short
 from striate.blueprint.notation.tidy import Line
 from striate.blueprint.parts import conv_norm_act
+from striate.blueprint.pooling import GlobalPool, MaxPool
 from striate.blueprint.refusal import CannotPlace, Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.wiring import Blueprint, Residual, Seq
@@ -20,7 +24,8 @@ from striate.blueprint.wiring import Blueprint, Residual, Seq
 FORM = "ResNet's table"
 NOTES = (
     "the table has no input row: 3×224×224 is the paper's",
-    "batch norm after each convolution, ReLU between; a stage from conv3_x on begins at stride 2, in its first convolution, as in the paper",
+    "batch norm after each convolution, ReLU between; the first block of a stage from conv3_x on has stride 2, in its "
+    "first convolution, as in the paper",
 )
 MOST_BLOCKS = 1_000
 CELL = re.compile(r"\[([^\[\]]*)\]\s*x\s*(\d{1,4})")

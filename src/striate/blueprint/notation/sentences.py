@@ -1,4 +1,4 @@
-"""One line about one layer, however it is worded: the rows of AlexNet's listing, of VGG-16's ledger, AlphaGo's, and of worked examples.
+"""One line about one layer, however it is worded: rows of AlexNet's listing, of VGG-16's ledger, of worked examples.
 
 [55x55x96] CONV1: 96 11x11 filters at stride 4, pad 0
 CONV3-64: [224x224x64]     POOL2: [112x112x64]     FC: [1x1x4096]
@@ -11,19 +11,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from striate.blueprint.layers import (
-    Activation,
-    AvgPool,
-    Conv,
-    Dropout,
-    Linear,
-    LocallyConnected,
-    LocalResponseNorm,
-    MaxPool,
-    Relu,
-)
+from striate.blueprint.convolving import Conv, LocallyConnected
+from striate.blueprint.layers import Activation, Dropout, Linear, LocalResponseNorm, Relu
 from striate.blueprint.notation.text import refuse
 from striate.blueprint.notation.tidy import Line
+from striate.blueprint.pooling import AvgPool, MaxPool
 from striate.blueprint.wiring import Blueprint
 
 BY = r"\s{0,3}[x*]\s{0,3}"
@@ -38,7 +30,8 @@ ROWS = (  # a listing's rows: what they do not say well is refused
     re.compile(rf"\s*{NAME}\s*:(?P<rest>.*=>\s*\[\s*(?P<volume>{SIZE})\s*\].*)", re.I),
 )
 SPOKEN = re.compile(
-    rf"(?:^|layer\s?\(|first |second |third |fourth |fifth )\s*{NAME}\s?(?:\)\s*:|layer\s*:|:|layer\s+with|with)(?P<rest>.*)",
+    rf"(?:^|layer\s?\(|first |second |third |fourth |fifth )\s*{NAME}\s?"
+    r"(?:\)\s*:|layer\s*:|:|layer\s+with|with)(?P<rest>.*)",
     re.I,
 )
 PLAIN = re.compile(rf"\s*{NAME}\s*", re.I)
@@ -47,7 +40,8 @@ FIELDS = {
         rf"(?<![\dx*.])(\d{{1,9}})\s+(\d{{1,4}}){BY}(\d{{1,4}})(?:{BY}\d{{1,6}})?\s+(?:conv\s+)?filters?\b", re.I
     ),
     "window": re.compile(
-        rf"(?<![\dx*.])(\d{{1,4}}){BY}(\d{{1,4}})(?:{BY}\d{{1,6}})?\s+(?:filters?|neurons?|connectivity)\b|receptive fields?\W{{1,4}}(\d{{1,4}}){BY}(\d{{1,4}})",
+        rf"(?<![\dx*.])(\d{{1,4}}){BY}(\d{{1,4}})(?:{BY}\d{{1,6}})?\s+(?:filters?|neurons?|connectivity)\b"
+        rf"|receptive fields?\W{{1,4}}(\d{{1,4}}){BY}(\d{{1,4}})",
         re.I,
     ),
     "neurons": re.compile(r"(?<![\dx*.])(\d{1,9})\s+neurons\b|number of neurons\W{1,5}(\d{1,9})\b", re.I),
@@ -86,7 +80,7 @@ class Spec(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a line says: a layer (None for the input), the volume stated with it, and where the rest of the line begins."""
+    """What a line says: a layer (None for the input), and the volume stated with it."""
 
     spec: Spec | None
     volume: tuple[int, ...] | None
@@ -103,7 +97,7 @@ def field(name: str, text: str) -> list[int]:
 
 
 def read_row(text: str, line: Line) -> Row | None:
-    """A row of a listing, or None for any other line. Raises CannotRead where a row does not say what its layer needs."""
+    """A row of a listing, or None. Raises CannotRead where a row does not say what its layer needs."""
     for pattern in ROWS:
         if found := pattern.match(line.text):
             break
@@ -167,15 +161,14 @@ def worded(kind: str, name: str, rest: str) -> Spec | None:
         return None
     out = filters[0] if filters else None
     kernel = (filters[1], filters[2]) if filters else (window[0], window[1])
+    stride, pad = strides[0] if strides else 1, pads[0] if pads else 0
     if kind == "conv" and out is None and neurons:
-        return Spec(kind, name, neurons[0], kernel, *(strides or [1]), *(pads or [0]), shared=False)
-    if kind == "conv" and out is None and not strides and name != "conv":
-        return None
-    return Spec(kind, name, out, kernel, *(strides or [1]), *(pads or [0]))
+        return Spec(kind, name, neurons[0], kernel, stride, pad, shared=False)
+    return Spec(kind, name, out, kernel, stride, pad)
 
 
 def read_spoken(line: Line) -> Spec | None:
-    """A layer in a sentence: "CONV with 10 3x3 filters, stride 1", "First layer (CONV1): …", "RELU", "10 5x5 filters with stride 1"."""
+    """A layer in a sentence: "CONV with 10 3x3 filters", "First layer (CONV1): …", "10 5x5 filters with stride 1"."""
     if full := FULL.search(line.text):
         return Spec("fc", "fc", int(full[1]))
     if found := PLAIN.fullmatch(line.text):

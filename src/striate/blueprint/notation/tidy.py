@@ -1,4 +1,4 @@
-"""A line as it was meant: without bullets, bold marks, tags and TeX, its cells apart, and each sign knowing where it stood."""
+"""A line as it was meant: without bullets, bold marks, tags and TeX, and each sign knowing where it stood."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Line:
             at += [found.start()] * len(after)
             here = found.end()
         self.text = "".join(text) + raw[here:]
-        self._at = [*at, *range(here, len(raw) + 1)]
+        self._at: list[int] = [*at, *range(here, len(raw) + 1)]
 
     def at(self, column: int) -> int:
         """Where in the whole text the sign at `column` of the tidied line stood."""

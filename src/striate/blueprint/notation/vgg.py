@@ -1,4 +1,7 @@
-"""VGG's columns (Simonyan & Zisserman 2014, table 1): `conv3-64 conv3-64 maxpool … FC-4096 soft-max`, one of them or the whole table."""
+"""VGG's columns (Simonyan & Zisserman 2014, table 1), one of them or the whole table:
+
+conv3-64 conv3-64 maxpool conv3-128 conv3-128 maxpool … FC-4096 FC-4096 FC-1000 soft-max
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from striate.blueprint.convolving import Conv
 from striate.blueprint.graph import draft
-from striate.blueprint.layers import Activation, Conv, Linear, LocalResponseNorm, MaxPool, Relu
+from striate.blueprint.layers import Activation, Linear, LocalResponseNorm, Relu
 from striate.blueprint.notation.claims import Block, Claim, Listing, of_figure, weight_layers
 from striate.blueprint.notation.figures import AGREES, DIFFERS, Figure
 from striate.blueprint.notation.text import near, refuse, short
 from striate.blueprint.notation.tidy import Line
+from striate.blueprint.pooling import MaxPool
 from striate.blueprint.refusal import Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.wiring import Blueprint, Seq
@@ -83,7 +88,7 @@ def network(words: list[Word]) -> Seq:
 
 
 def read_vgg(text: str, lines: list[Line], start: int) -> Block | None:
-    """The columns that begin at `start`: a table (tabs or bars between cells), a column of lines, or all on one line."""
+    """The columns that begin at `start`: a table (tabs or bars between cells), lines, or all on one line."""
     if not STARTS.match(lines[start].text):
         return None
     names: tuple[str, ...] = ()
@@ -109,8 +114,8 @@ def read_vgg(text: str, lines: list[Line], start: int) -> Block | None:
             if rows:
                 break
             volume = Volume(int(given[3] or 3), int(given[1]), int(given[2]))
-        elif any(words := [_words(text, line, cell) for cell in cells]):
-            rows.append(words)
+        elif any(found_words := [_words(text, line, cell) for cell in cells]):
+            rows.append(found_words)
         else:
             prose += 1
             if prose > MOST_PROSE or not rows or any(word.kind == "softmax" for cell in rows[-1] for word in cell):
@@ -125,9 +130,9 @@ def read_vgg(text: str, lines: list[Line], start: int) -> Block | None:
     called = lines[start].number
     columns = {}
     for column, name in enumerate(named):
-        words = [word for row in rows for word in (row[0] if _spans(row) else row[column] if column < len(row) else [])]
+        cells_of = [row[0] if _spans(row) else row[column] if column < len(row) else [] for row in rows]
         if name or len(named) == 1:
-            columns[name] = network(words)
+            columns[name] = network([word for cell in cells_of for word in cell])
     end, counts = _table_2(lines, end) if len(columns) > 1 else (end, [])
     used |= {line for line, _, _ in counts}
     listings = tuple(

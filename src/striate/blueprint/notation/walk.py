@@ -1,7 +1,8 @@
-"""A walk through a text, line by line: networks grow where lines speak of layers, and what is said of each is held against it.
+"""A walk through a text: networks grow where lines speak of layers, and what is said is held against them.
 
-An input starts a network; a layer goes on the volume before it; "stride 2" alone changes the last layer; "Output volume: 28x28x5",
-"params: 0" or "=> 5x5 output" claim something of it. A network that nobody speaks of any more for a while is done.
+An input starts a network; a layer goes on the volume before it; "stride 2" alone changes the last layer;
+"Output volume: 28x28x5", "params: 0" or "=> 5x5 output" claim something of it. A network that nobody speaks of any more
+for a while is done.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ PATIENCE = 12  # lines about something else, after which a network is done
 SHORT = 60  # signs of a line that only changes a stride or says "cannot"
 GRID = r"\[?\s*(\d{1,6}\s{0,3}x\s{0,3}\d{1,6}(?:\s{0,3}x\s{0,3}\d{1,7})?)(?![\dx])\s*\]?"
 GIVEN = re.compile(
-    rf"\b(?:input|(?<!new )image)\b[^0-9\[]{{0,20}}{GRID}(?!\s*[x=*])|{GRID}\s*(?:input|image)\b|layer had size\s*{GRID}",
+    rf"\b(?:input|(?<!new )image)\b[^0-9\[]{{0,20}}{GRID}(?!\s*[x=*])"
+    rf"|{GRID}\s*(?:input|image)\b|layer had size\s*{GRID}",
     re.I,
 )
 AFTER = re.compile(rf"\bafter\s+([A-Z]{{2,8}}\d{{0,3}})\s*:\s*{GRID}", re.I)
 CLAIMED = re.compile(
-    rf"(?:output volume\b[^0-9\[]{{0,12}}|gives\s*:?\s*|\bso:?\s+|=>\s*|new image\W{{0,3}} of size\s*){GRID}(?!\s*[x=*])|^\s*{GRID}\s*(?:output|=>)",
+    rf"(?:output volume\b[^0-9\[]{{0,12}}|gives\s*:?\s*|\bso:?\s+|=>\s*|new image\W{{0,3}} of size\s*)"
+    rf"{GRID}(?!\s*[x=*])"
+    rf"|^\s*{GRID}\s*(?:output|=>)",
     re.I,
 )
 ALONE = re.compile(rf"\s*{GRID}\s*")
@@ -143,11 +147,11 @@ class Walk:
         shares = "sharing" in line.text.lower()
         if not (stride or pad or neurons or shares):
             return False
-        self.loose = (self.seen, *(stride or [None]), *(pad or [None]))
+        self.loose = (self.seen, stride[0] if stride else None, pad[0] if pad else None)
         spec = net.spec
         if not spec or spec.kind not in ("conv", "maxpool", "avgpool"):
             return False
-        changed = spec._replace(stride=(stride or [spec.stride])[0], pad=(pad or [spec.pad])[0])
+        changed = spec._replace(stride=stride[0] if stride else spec.stride, pad=pad[0] if pad else spec.pad)
         if neurons and spec.out is None and spec.kind == "conv":
             changed = changed._replace(out=neurons[0], shared=False)
         if shares:
@@ -206,7 +210,7 @@ class Walk:
             net.here = Volume(stated[2], *stated[:2])
 
     def _labelled(self, line: Line) -> bool:
-        """Memory and parameters: "params: 0", "Each neuron has 5x5x3 (=75) weights", "Number of parameters:" and the sum after it."""
+        """Memory and parameters: "params: 0", "Each neuron has 5x5x3 (=75) weights", "Number of parameters:" and its sum."""
         net = self.net
         assert net
         sums = chains(line.text)
@@ -270,16 +274,15 @@ class Walk:
         if not net or not net.facts or net.form == EXAMPLE or not (figure := figure_in(found[2])):
             return False
         if found[1].lower() != "memory":
-            net.say(Count(line.number, "total", "parameters", figure, net.weights, net.biases))
+            net.say(Count(line.number, "total", "parameters", figure, *net.totals[1:]))
             return True
-        net.say(of_figure(line.number, "total", "memory", figure, net.values, "values, the input among them"))
+        values = net.totals[0]
+        net.say(of_figure(line.number, "total", "memory", figure, values, "values, the input among them"))
         for chain in chains(line.text)[:1]:
             self.told.add((line.number, chain.at))
             net.say(of_sum(line.number, chain))
             if chain.stated.figure and chain.stated.figure.text.endswith("B"):
-                net.say(
-                    of_figure(line.number, "total", "memory", chain.stated.figure, 4 * net.values, "bytes, 4 a value")
-                )
+                net.say(of_figure(line.number, "total", "memory", chain.stated.figure, 4 * values, "bytes, 4 a value"))
         return True
 
     def close(self) -> None:
