@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from specimens import SPECIMENS
 from striate.blueprint import (
     Activation,
     Blueprint,
@@ -117,3 +118,45 @@ def test_torch_holds_exactly_that(name: str) -> None:
         assert priced.training.saved_bytes == pytest.approx(saved, rel=2e-3)
     else:
         assert priced.training.saved_bytes == saved
+
+
+PADDED = {
+    "conv same",
+    "conv lopsided",
+    "conv ceil",
+    "max pool same",
+    "average pool lopsided",
+}  # torch pads a copy first
+ROUGH = {
+    "dropout of channels",
+    "drop path",
+    "select",
+    "gate of values",
+    "fractional pool",
+}  # a mask or an index fewer or more
+
+
+@pytest.mark.parametrize("name", sorted(SPECIMENS.keys() - PADDED - ROUGH))
+def test_every_layer_s_line_of_the_table_is_torch_s(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    import observed
+    from striate import build
+
+    blueprint, volume, *_ = SPECIMENS[name]
+    priced = ledger(draft(blueprint, volume), batch=2, training=True)
+    module = build(priced.graph, device="meta")
+    peak = observed.inference_peak(module, torch.empty(2, *volume, device="meta"))
+    x = torch.empty(2, *volume, device="meta", requires_grad=not list(module.parameters()))
+    assert priced.training is not None
+    assert priced.training.saved_bytes == observed.saved(module, x)
+    assert priced.totals.peak_bytes == pytest.approx(peak, abs=400 if name in SCRATCH or "norm" in name else 0)
+
+
+SCRATCH = {
+    "locally connected",
+    "locally connected grouped",
+    "fractional pool",
+    "radial basis",
+    "residual projected",
+    "shared",
+}
