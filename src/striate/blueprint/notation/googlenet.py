@@ -12,7 +12,7 @@ from typing import NamedTuple
 from striate.blueprint.convolving import Conv
 from striate.blueprint.graph import Graph, draft
 from striate.blueprint.layers import Activation, Dropout, Linear, Relu
-from striate.blueprint.notation.claims import Block, Claim, Listing, of_figure, of_volume, weight_layers
+from striate.blueprint.notation.claims import Block, Claim, Listing, of_figure, of_volume, weight_layers, weights_of
 from striate.blueprint.notation.figures import AGREES, DIFFERS, Figure, figure_in
 from striate.blueprint.notation.text import refuse, short
 from striate.blueprint.notation.tidy import Line
@@ -159,7 +159,7 @@ def _claims(rows: list[Row], parts: dict[str, Blueprint], volume: Volume) -> Ite
             said = int(row.cells[3])
             yield Claim(line, row.name, "weight layers", str(said), str(ours), AGREES if said == ours else DIFFERS)
         for cell, kind, computed, note in (
-            (row.cells[10], "parameters", graph.parameters, "with biases"),
+            (row.cells[10], "parameters", graph.parameters, f"with biases; {weights_of(graph)[0]:,} without"),
             (row.cells[11], "operations", graph.macs, "multiply-adds"),
         ):
             figure: Figure | None = figure_in(cell)

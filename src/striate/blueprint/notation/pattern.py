@@ -191,11 +191,11 @@ def listing(pattern: Pattern, numbers: Mapping[str, int]) -> Listing:
         if "?" in pattern.said
         else []
     )
+    size, channels = sizes["KERNEL"], sizes["CHANNELS"]
     notes = (
-        f"CONV is {sizes['KERNEL']}x{sizes['KERNEL']} at stride 1, padded to keep its grid; "
-        f"{sizes['CHANNELS']} filters, doubled after each POOL up to {MOST_CHANNELS}",
-        f"POOL is 2x2 at stride 2; FC has {sizes['FC']} neurons, the last one {sizes['CLASSES']}: the class scores"
-        + scores,
+        f"CONV is {size}x{size} at stride 1, padded to keep its grid",
+        f"the first have {channels} filters, doubled after each POOL up to {max(MOST_CHANNELS, channels)}",
+        f"POOL is 2x2 at stride 2; FC has {sizes['FC']} neurons, the last {sizes['CLASSES']}: the class scores{scores}",
         *optional,
     )
     return Listing(FORM, pattern.line.number, network, None, (), notes)
@@ -214,7 +214,7 @@ def _unrolled(piece: Piece, numbers: Mapping[str, int]) -> list[str]:
 
 
 def _network(words: list[str], sizes: Mapping[str, int]) -> tuple[Seq, str]:
-    """The layers by name. Class scores are not rectified: where every FC is, one more gives the scores before SOFTMAX."""
+    """The layers by name. Scores are not rectified: where every FC is, one more gives them before SOFTMAX."""
     said = ""
     bare_fc = [i for i, word in enumerate(words) if word == "fc" and words[i + 1 : i + 2] != ["relu"]]
     if words[-1] == "softmax" and not (bare_fc and "relu" not in words[bare_fc[-1] :]):

@@ -24,8 +24,8 @@ from striate.blueprint.wiring import Blueprint, Residual, Seq
 FORM = "ResNet's table"
 NOTES = (
     "the table has no input row: 3×224×224 is the paper's",
-    "batch norm after each convolution, ReLU between; the first block of a stage from conv3_x on has stride 2, in its "
-    "first convolution, as in the paper",
+    "batch norm after each convolution, ReLU between: the table does not show them",
+    "a stage from conv3_x on begins at stride 2, in its first convolution, as in the paper",
 )
 MOST_BLOCKS = 1_000
 CELL = re.compile(r"\[([^\[\]]*)\]\s*x\s*(\d{1,4})")

@@ -210,7 +210,7 @@ class Walk:
             net.here = Volume(stated[2], *stated[:2])
 
     def _labelled(self, line: Line) -> bool:
-        """Memory and parameters: "params: 0", "Each neuron has 5x5x3 (=75) weights", "Number of parameters:" and its sum."""
+        """Memory and parameters: "params: 0", "Each neuron has 5x5x3 (=75) weights", "Parameters:" and its sum."""
         net = self.net
         assert net
         sums = chains(line.text)
