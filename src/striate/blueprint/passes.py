@@ -89,16 +89,19 @@ def cut(graph: Graph, at: str) -> Graph:
     return Graph(tuple(reversed(nodes)), taps | {"out": end})
 
 
-def replace_head(graph: Graph, classes: int) -> Graph:
-    """The last weighted layer of each way out that has as many outputs as the main one gives `classes` outputs. Raises
-    CannotMake where there is none.
-    """
-    heads = {
+def heads(graph: Graph) -> set[str]:
+    """The last weighted layer of each way out that has as many outputs as the main one: their rows are the classes."""
+    return {
         head
         for name in graph.taps.values()
         if (head := _head(graph, name)) and graph[head].output.channels == graph.output.channels
     }
-    if _head(graph, graph.taps["out"]) not in heads:
+
+
+def replace_head(graph: Graph, classes: int) -> Graph:
+    """The network with `classes` outputs at each of its `heads`. Raises CannotMake where the main way out has none."""
+    last = heads(graph)
+    if _head(graph, graph.taps["out"]) not in last:
         raise CannotMake(
             "Cannot replace the head: the network does not end in a Linear or a Conv.",
             f"It ends in {graph[graph.taps['out']].op!r}.",
@@ -106,7 +109,7 @@ def replace_head(graph: Graph, classes: int) -> Graph:
 
     def change(node: Node) -> Layer | str | None:
         outputs = "out_features" if isinstance(node.op, Linear) else "out_channels"
-        return _with(node.op, **{outputs: classes}) if node.name in heads else node.op
+        return _with(node.op, **{outputs: classes}) if node.name in last else node.op
 
     return replay(graph, change)
 
