@@ -1,4 +1,4 @@
-"""Every network of the zoo as a module: its parameters are the graph's, it runs, and its gradient reaches every weight."""
+"""Every network of the zoo as a module: the graph's parameters, forward, and a gradient that reaches every weight."""
 
 import pytest
 import torch

@@ -70,6 +70,7 @@ class FractionalMaxPool(Layer):
 
     kernel_size: int
     output_ratio: float
+    kind: str = field(default="pseudo", metadata=among("pseudo", "random"))  # how the steps are drawn
 
     def place(self, volume: Volume) -> Placed:
         grid = [int(n * self.output_ratio) for n in volume.grid]

@@ -3,6 +3,27 @@
 from striate.nn.build import Network, as_graph, build, initialise
 from striate.nn.files import load, save
 from striate.nn.fold import fold
+from striate.nn.fractional import FractionalMaxPool2d
+from striate.nn.locally import LocallyConnected1d, LocallyConnected2d
+from striate.nn.modules import DropPath, LocalResponseNorm, Pad, PositionBias, RadialBasis, ScaledTanh
 from striate.nn.realise import realise
 
-__all__ = ["Network", "as_graph", "build", "fold", "initialise", "load", "realise", "save"]
+__all__ = [
+    "DropPath",
+    "FractionalMaxPool2d",
+    "LocalResponseNorm",
+    "LocallyConnected1d",
+    "LocallyConnected2d",
+    "Network",
+    "Pad",
+    "PositionBias",
+    "RadialBasis",
+    "ScaledTanh",
+    "as_graph",
+    "build",
+    "fold",
+    "initialise",
+    "load",
+    "realise",
+    "save",
+]

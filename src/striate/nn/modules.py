@@ -79,51 +79,22 @@ class FlatLinear(nn.Linear):
         return super().forward(x.flatten(1))[..., None, None]
 
 
-class LocallyConnected2d(nn.Module):
-    """A convolution whose every position has weights of its own: `weight` is rows × columns × out × in/groups × kh × kw
-    (Taigman et al. 2014).
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        out_channels: int,
-        grid: tuple[int, int],
-        kernel_size: tuple[int, int],
-        stride: tuple[int, int] = (1, 1),
-        pads: Pads = ((0, 0), (0, 0)),
-        dilation: tuple[int, int] = (1, 1),
-        groups: int = 1,
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        self.kernel_size, self.stride, self.dilation, self.groups, self.grid = (
-            kernel_size,
-            stride,
-            dilation,
-            groups,
-            grid,
-        )
-        self.pads = [*pads[1], *pads[0]]
-        self.weight = nn.Parameter(torch.empty(*grid, out_channels, channels // groups, *kernel_size))
-        self.bias = nn.Parameter(torch.zeros(out_channels, *grid)) if bias else None
-        fan_in = self.weight[0, 0, 0].numel()
-        nn.init.uniform_(self.weight, -((1 / fan_in) ** 0.5), (1 / fan_in) ** 0.5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, cells, groups = x.shape[0], self.grid[0] * self.grid[1], self.groups
-        patches = F.unfold(F.pad(x, self.pads), self.kernel_size, self.dilation, 0, self.stride)  # N × C·kh·kw × cells
-        patches = patches.view(n, groups, -1, cells).permute(3, 1, 0, 2)  # cells × groups × N × read
-        weight = self.weight.view(cells, groups, -1, patches.shape[-1]).transpose(2, 3)  # cells × groups × read × out
-        out = (patches @ weight).permute(2, 1, 3, 0).reshape(n, -1, *self.grid)
-        return out if self.bias is None else out + self.bias
-
-
 class ChannelLayerNorm(nn.LayerNorm):
     """Layer normalisation of each cell over its channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class LocalResponseNorm(nn.LocalResponseNorm):
+    """x / (k + alpha·Σx²)^beta over `size` neighbouring channels (Krizhevsky et al. 2012, section 3.3), or, with
+    `average`, x / (k + alpha·mean)^beta as Caffe and torch have it.
+    """
+
+    def __init__(
+        self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, average: bool = True
+    ) -> None:
+        super().__init__(size, alpha if average else alpha * size, beta, k)
 
 
 class ScaledTanh(nn.Module):
@@ -164,7 +135,7 @@ class Select(nn.Module):
 
 
 class Pad(nn.Module):
-    """Zeros on the sides of the grid (top, bottom), (left, right), negative ones cut off, and `channels` of them behind."""
+    """Zeros on the sides of the grid (top, bottom), (left, right), negative: cut off; and `channels` of them behind."""
 
     def __init__(self, sides: Pads, channels: int) -> None:
         super().__init__()

@@ -12,6 +12,8 @@ from striate.blueprint import CannotBuild, Volume, Window
 from striate.blueprint import layers as L
 from striate.blueprint.layer import Layer, pair
 from striate.nn import modules as M
+from striate.nn.fractional import FractionalMaxPool2d
+from striate.nn.locally import LocallyConnected2d
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -87,20 +89,9 @@ def _(layer: L.Conv, volume: Volume) -> nn.Module:
 
 @realise.register
 def _(layer: L.LocallyConnected, volume: Volume) -> nn.Module:
-    placed, windows = layer.place(volume), layer.windows(volume)
-    pads = _pads(windows, volume, layer.fit)
-    stride, dilation = pair(layer.stride), pair(layer.dilation)
-    return M.LocallyConnected2d(
-        volume.channels,
-        layer.out_channels,
-        placed.output.grid,
-        pair(layer.kernel_size),
-        stride,
-        pads,
-        dilation,
-        layer.groups,
-        layer.bias,
-    )
+    pads = _pads(layer.windows(volume), volume, layer.fit)
+    sizes = (volume.grid, layer.kernel_size, layer.stride, pads, layer.dilation)
+    return LocallyConnected2d(volume.channels, layer.out_channels, *sizes, layer.groups, layer.bias)
 
 
 @realise.register
@@ -119,7 +110,7 @@ def _(layer: L.Pool, volume: Volume) -> nn.Module:
 
 @realise.register
 def _(layer: L.FractionalMaxPool, volume: Volume) -> nn.Module:
-    return nn.FractionalMaxPool2d(layer.kernel_size, output_ratio=layer.output_ratio)
+    return FractionalMaxPool2d(layer.kernel_size, layer.output_ratio, layer.kind)
 
 
 @realise.register
@@ -149,9 +140,7 @@ def _(layer: L.LayerNorm, volume: Volume) -> nn.Module:
 
 @realise.register
 def _(layer: L.LocalResponseNorm, volume: Volume) -> nn.Module:
-    return nn.LocalResponseNorm(
-        layer.size, layer.alpha if layer.average else layer.alpha * layer.size, layer.beta, layer.k
-    )
+    return M.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k, layer.average)
 
 
 @realise.register
