@@ -24,9 +24,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
         _replace(place, content.encode() if isinstance(content, str) else content)
     except (OSError, ValueError) as error:  # ValueError: a name no file can have
         why = (getattr(error, "strerror", None) or str(error)).lower()
-        raise CannotWrite(
-            f"Cannot write {os.fspath(path)}: {why}. What stood there before still stands.", where=os.fspath(path)
-        ) from None
+        stands = " What stood there before still stands." if os.path.lexists(str(path).replace("\0", "")) else ""
+        raise CannotWrite(f"Cannot write {os.fspath(path)}: {why}.{stands}", where=os.fspath(path)) from None
     _sync(place.parent)
     return Path(path)
 

@@ -61,13 +61,14 @@ def _statistics(count: Callable[[Any, int], int]) -> Much:
 def _normalising(node: Any, source: Node, batch: int, size: int) -> int:
     """~ Two volumes (the sum, its power), and the squares with `size - 1` channels of zeros around them."""
     zeros: int = (node.op.size - 1) * prod(node.output.grid)
-    return batch * size * (3 * node.output.size + zeros)
+    return batch * size * (3 * source.output.size + zeros)
 
 
 def _patches(node: Any, source: Node, batch: int, size: int) -> int:
     """~ What each position reads, copied out."""
     window: int = prod(pair(node.op.kernel_size))
-    return batch * size * source.output.channels * window * prod(node.output.grid)
+    cells: int = prod(node.output.grid)
+    return batch * size * source.output.channels * window * cells
 
 
 def _distances(node: Node, source: Node, batch: int, size: int) -> int:

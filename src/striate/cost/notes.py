@@ -66,7 +66,8 @@ def _in_place(ledger: Ledger) -> Iterator[str]:
         * sum(node.output.size for node in ledger.graph.nodes if home[node.name] == node.name)
     )
     if own < ledger.totals.activation_bytes:
-        yield f"When it runs, {memory(own)} of that are written: most activations overwrite what they read."
+        whole = memory(ledger.totals.activation_bytes)
+        yield f"Of the {whole} of activations {memory(own)} are memory of their own; the others overwrite what they read."
 
 
 def _field(ledger: Ledger) -> Iterator[str]:
