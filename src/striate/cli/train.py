@@ -1,0 +1,138 @@
+"""`striate train NET --data …`: a network learns from images; a run's folder is what comes of it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from striate.blueprint import CannotTrain
+
+if TYPE_CHECKING:
+    from striate.training import Control, Done
+
+EXAMPLES = """\b
+Examples:
+  striate train lenet5                                    on the digits that come along
+  striate train lenet5 --data mnist/ --epochs 5           on a folder of IDX files
+  striate train resnet18 --data photos/ --size 128 --flip --out runs/photos
+  striate train mynet.txt --data photos/ --lr 1e-3        a network of yours, in any notation
+  striate train lenet5 --set optimizer=sgd --set lr=0.05 --set shift=2
+  striate train lenet5 --recipe runs/digits/recipe.json   once more, as that run was
+  striate eval runs/photos --data photos/                 how good it is
+  striate predict runs/photos cat.jpg                     what it says of an image
+
+Data is digits, a folder of IDX files (MNIST, Fashion-MNIST; gzipped or not), or a folder with a folder of images
+for each class, in train and val (or test), or split here by the seed. A share of the training images is held out to
+choose the epoch by; the test images are opened once, at the end. Ctrl-C ends it after the step under way, and saves.
+"""
+
+
+@click.command("train", epilog=EXAMPLES, short_help="Train a network on your images, or on digits.")
+@click.argument("net", metavar="NET")
+@click.option("--data", default="digits", show_default=True, metavar="digits|PATH", help="What to learn from.")
+@click.option("--epochs", type=click.IntRange(1), help="How often each image is seen; default: enough for the data.")
+@click.option("--batch-size", type=click.IntRange(1), help="How many images a step learns from; default: 64.")
+@click.option("--lr", type=float, help="The highest learning rate; default: 0.003.")
+@click.option("--seed", type=click.IntRange(0), help="The same seed gives the same weights; default: 0.")
+@click.option("--size", type=click.IntRange(1), help="The side of the images the network reads; default: its own.")
+@click.option(
+    "--flip", is_flag=True, default=None, help="Show half of the images left to right: for photos, not for letters."
+)
+@click.option("--recipe", "path", type=click.Path(path_type=Path), help="Start from a run's recipe.json.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any other field of the recipe; once for each."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The run's folder; default: runs/NET. What is there stays: NAME-2 is made.",
+)
+def command(
+    net: str, data: str, size: int | None, path: Path | None, settings: tuple[str, ...], out: Path | None, **said: Any
+) -> None:
+    """Train NET: a name of the zoo (striate models), a call of one, a model file, or a file in any notation.
+
+    Its channels and classes follow the data. The run's folder has model.safetensors, recipe.json, log.jsonl,
+    curves.png.
+    """
+    from striate.training import read_recipe, revised
+
+    fields = {name: value for name, value in said.items() if value is not None}
+    recipe = revised(read_recipe(path) if path else None, **fields, **dict(map(_setting, settings)))
+
+    import torch
+
+    from striate.nn import build
+    from striate.training import Control, evaluate, fit, train
+
+    fitted = fit(net, data, size, recipe.seed)
+    torch.manual_seed(recipe.seed)
+    model = build(fitted.graph)
+    click.echo(f"{fitted.name} on {data}: {fitted.data.told}")
+    for skipped in fitted.data.skipped:
+        click.echo(f"Left out: {skipped.reason}", err=True)
+    control = Control()
+    folder = out or Path("runs") / Path(net).stem.partition("(")[0]
+    done = watched(train(model, fitted.data, recipe, out=folder, control=control), control)
+    where = done[0]
+    if not done[1].finished:
+        click.echo(stopped(done[1], where), err=True)
+        sys.exit(130)
+    from striate.nn import load
+
+    metrics = evaluate(load(where / "model.safetensors"), fitted.data)
+    click.echo(
+        f"On the {metrics.examples:,} test images: {metrics.top1:.2%} right, loss {metrics.loss:.4f}. {done[1].seconds:.1f} s."
+    )
+    click.echo(f"{where}/ has model.safetensors (epoch {done[1].kept}), recipe.json, log.jsonl, curves.png")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """FIELD=VALUE, the value as JSON where it reads so. Raises CannotTrain."""
+    import json
+
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise CannotTrain(f'Cannot set "{text}": it is written FIELD=VALUE, for instance --set weight_decay=0.01.')
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value.strip()
+
+
+def watched(events: Any, control: Control) -> tuple[Path, Done]:
+    """Show a training to its end; the first Ctrl-C stops it after the step under way, a second at once. Gives its
+    folder and last event.
+    """
+    from striate.training import Done, Started
+    from striate.training.progress import shown
+
+    folder, done = Path(), None
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(*_: object) -> None:
+        control.stop()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        for event in shown(events, sys.stdout):
+            if isinstance(event, Started):
+                folder = event.out or folder
+            elif isinstance(event, Done):
+                done = event
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done is not None
+    return folder, done
+
+
+def stopped(done: Done, folder: Path) -> str:
+    if not done.kept:
+        return f"Stopped before the first step was done: {folder}/ holds no model."
+    right = f", {done.top1:.2%} of the images held out" if done.top1 is not None else ""
+    return f"Stopped after step {done.step:,}, in epoch {done.epoch}. Saved: {folder}/model.safetensors (as after epoch {done.kept}{right}), recipe.json, log.jsonl, curves.png"

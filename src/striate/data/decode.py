@@ -1,0 +1,121 @@
+"""One image file to pixels, whatever a camera, a scanner or a stranger made of it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate.blueprint import CannotRead
+from striate.data.preprocessing import Grid
+
+MOST_PIXELS = 120_000_000  # beyond a good camera's; a "bomb" states more in a few bytes
+MOST_BYTES = 1 << 28
+GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange rows and columns
+SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif"))
+
+
+class Header(NamedTuple):
+    """What a file says of itself before it is decoded: the grid as it will be seen, upright."""
+
+    channels: int
+    grid: Grid
+
+
+def read_header(path: Path) -> Header:
+    """Raises CannotRead."""
+    with _opened(path) as image:
+        height, width = image.height, image.width
+        turned = image.getexif().get(0x0112) in TURNED
+        return Header(1 if image.mode in GREY else 3, (width, height) if turned else (height, width))
+
+
+def read_image(path: Path, channels: int = 3, least: Grid = (1 << 30, 1 << 30)) -> Tensor:
+    """uint8 channels×H×W, upright; a JPEG is decoded at an eighth to all of its size, but not below `least` (full size
+    is the default).
+
+    Only the first picture of several; 16 bits become 8; what is transparent lies on white. Raises CannotRead with the
+    reason.
+    """
+    from PIL import Image, ImageOps
+
+    with _opened(path) as image:
+        orientation = image.getexif().get(0x0112, 1)
+        if image.format == "JPEG" and image.mode in ("L", "RGB"):
+            pixels = _jpeg(path, channels, least[::-1] if orientation in TURNED else least)
+            if orientation in (0, 1):
+                return torch.from_numpy(pixels).permute(2, 0, 1)
+            upright: Image.Image = Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels)
+            upright.getexif()[0x0112] = orientation
+            return _tensor(ImageOps.exif_transpose(upright))
+        try:
+            image.load()
+            return _tensor(_eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB"))
+        except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+            raise CannotRead(f"Cannot read {path}: {_reason(error)}.") from None
+
+
+def _opened(path: Path):  # type: ignore[no-untyped-def]  # -> PIL.Image.Image, imported late
+    """A file's header read by Pillow, its size within bounds. Raises CannotRead."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise CannotRead(f"Cannot read {path}: {size:,} bytes, at most {MOST_BYTES:,} for one image.")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own bounds are above ours
+            image = Image.open(path)
+    except UnidentifiedImageError:
+        raise CannotRead(f"Cannot read {path}: {'the file is empty' if not size else 'it is not an image'}.") from None
+    except Image.DecompressionBombError:
+        raise CannotRead(f"Cannot read {path}: it states more than {MOST_PIXELS:,} pixels.") from None
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise CannotRead(f"Cannot read {path}: {_reason(error)}.") from None
+    if image.width * image.height > MOST_PIXELS:
+        image.close()
+        raise CannotRead(
+            f"Cannot read {path}: it states {image.width:,}×{image.height:,} pixels, at most {MOST_PIXELS:,} are read."
+        )
+    return image
+
+
+def _jpeg(path: Path, channels: int, least: Grid) -> np.ndarray:
+    import simplejpeg
+
+    try:
+        return simplejpeg.decode_jpeg(
+            path.read_bytes(), "GRAY" if channels == 1 else "RGB", min_height=least[0], min_width=least[1], strict=True
+        )
+    except ValueError as error:
+        raise CannotRead(f"Cannot read {path}: {_reason(error)}.") from None
+
+
+def _eight_bits(image, mode: str):  # type: ignore[no-untyped-def]
+    from PIL import Image
+
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535 if image.mode != "F" or values.max() > 255 else 255 if values.max() > 1 else 1
+        image = Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
+    elif image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert(mode)
+
+
+def _tensor(image) -> Tensor:  # type: ignore[no-untyped-def]
+    pixels = torch.from_numpy(np.array(image))
+    return pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder"
+    said = (error.strerror if isinstance(error, OSError) and error.strerror else str(error)) or type(error).__name__
+    return said[:1].lower() + said[1:].rstrip(".")

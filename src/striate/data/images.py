@@ -1,0 +1,78 @@
+"""What data is: pixels and labels in memory, the classes they stand for, and where they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from striate.blueprint import CannotTrain, Volume
+from striate.data.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Pixels uint8 N×C×H×W and labels int64 N, resident in memory; `classes[label]` is what a label stands for."""
+
+    pixels: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: slice | Tensor) -> Images:
+        """Some of them: a slice, or a tensor of indices."""
+        return replace(self, pixels=self.pixels[index], labels=self.labels[index])
+
+    @property
+    def volume(self) -> Volume:
+        """Of one image."""
+        return Volume(*self.pixels.shape[1:])
+
+
+class Skipped(NamedTuple):
+    """A file that could not be read: it is left out, and said once."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Images to learn from and images to be judged by, as the network will see them, and the rule that made them so.
+
+    `validation` is there where the source brings one; else a share of `train` is held out by whoever trains.
+    """
+
+    train: Images
+    test: Images
+    preprocessing: Preprocessing
+    validation: Images | None = None
+    skipped: tuple[Skipped, ...] = ()
+    told: str = ""  # what was done to the images, in one line
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.train.classes
+
+
+def stratified(labels: Tensor, held: int | float, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices (kept, held out): `held` of them, or that share, with every class in proportion; each in ascending order.
+
+    Every example gets its place in its shuffled class as a share of the class; those that come first, over all
+    classes, are held out. So the count is exact and no class is off by more than one.
+    """
+    count = held if isinstance(held, int) else round(held * len(labels))
+    if not 0 < count < len(labels):
+        raise CannotTrain(f"Cannot hold out {held} of {len(labels):,} images: none would be left on one side.")
+    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    sizes = labels.bincount()
+    place = torch.cat([(torch.arange(n) + 0.5) / n for n in sizes.tolist()])
+    order = by_class[place.argsort(stable=True)]
+    return order[count:].sort().values, order[:count].sort().values

@@ -1,0 +1,140 @@
+"""From any image to what the network reads: a small value that travels inside the model file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.blueprint import CannotRead, Volume
+
+Grid = tuple[int, int]
+PHOTO: Grid = (224, 224)  # where neither network nor images say a size: what ImageNet's networks read
+LITTLE = 1.25  # images up to this much smaller than the input get zeros around them, as LeCun's digits did (28 -> 32)
+LUMA = (0.299, 0.587, 0.114)  # grey from red, green, blue (ITU-R BT.601), as every decoder does
+AT_ONCE = 1 << 26  # pixels changed at a time: memory stays bounded
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Channels to `channels`; short side scaled so that the centre `grid` can be cut out; zeros around it to `size`;
+    then (value/255 - mean)/std by channel. Heights come before widths."""
+
+    channels: int
+    grid: Grid
+    size: Grid
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @classmethod
+    def fitting(cls, channels: int, native: Grid | None, size: Grid | None) -> Preprocessing:
+        """The rule for images of the grid `native` (None: of many) to a network that reads `size` (None: whatever
+        comes).
+        """
+        size = size or native or PHOTO
+        little = native is not None and all(n <= s <= LITTLE * n for n, s in zip(native, size, strict=True))
+        return cls(channels, native if native and little else size, size)
+
+    @property
+    def volume(self) -> Volume:
+        """What the network reads."""
+        return Volume(self.channels, *self.size)
+
+    def told(self, native: Grid | None) -> str:
+        """What is done to images of the grid `native`, in a line."""
+        width = lambda grid: f"{grid[0]}×{grid[1]}"  # noqa: E731
+        if native is None:
+            done = f"short side scaled, centre {width(self.grid)}"
+        elif native == self.grid:
+            done = f"{width(native)} as they are"
+        else:
+            done = f"{width(native)} {'enlarged' if self.grid > native else 'reduced'} to {width(self.grid)}"
+        return done + (f", zeros around them to {width(self.size)}" if self.size != self.grid else "")
+
+    def prepare(self, pixels: Tensor) -> Tensor:
+        """uint8 N×C×H×W of any C (1 or 3), H, W -> uint8 N×channels×size, the images that `normalise` takes."""
+        step = max(1, AT_ONCE // max(1, pixels[0].numel(), self.volume.size)) if len(pixels) else 1
+        parts = [self._prepare(part) for part in pixels.split(step)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _prepare(self, pixels: Tensor) -> Tensor:
+        pixels = _cut(_channels(pixels, self.channels), self.grid)
+        (height, width), (rows, columns) = self.size, self.grid
+        top, left = (height - rows) // 2, (width - columns) // 2
+        around = (left, width - columns - left, top, height - rows - top)
+        return F.pad(pixels, around) if any(around) else pixels
+
+    def measured(self, pixels: Tensor) -> Preprocessing:
+        """With mean and deviation of these prepared images (uint8 N×C×H×W), by channel, in 0..1."""
+        counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in pixels.unbind(1)]).double()
+        value, share = torch.arange(256, dtype=torch.double) / 255, counts / counts.sum(1, keepdim=True)
+        mean = share @ value
+        std = ((share @ value**2) - mean**2).clamp(min=0).sqrt()
+        std = torch.where(std > 1e-6, std, 1.0)  # one flat colour: nothing to scale
+        return replace(self, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+    def normalise(self, pixels: Tensor, device: torch.device | str = "cpu") -> Tensor:
+        """uint8 N×C×H×W -> float32 N×C×H×W, channels last."""
+        x = pixels.to(device).to(torch.float32, memory_format=torch.channels_last)
+        if self.channels == 1:  # numbers spare two broadcasts
+            return x.sub_(255 * self.mean[0]).mul_(1 / (255 * self.std[0]))
+        mean, std = (torch.tensor(v, device=device).mul(255).view(1, -1, 1, 1) for v in (self.mean, self.std))
+        return x.sub_(mean).div_(std)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Preprocessing:
+        """Back from a model file's metadata. Raises CannotRead."""
+        try:
+            made = cls(
+                int(data["channels"]),
+                *(_pair(data[k]) for k in ("grid", "size")),
+                *(_floats(data[k]) for k in ("mean", "std")),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CannotRead(f"Cannot read how this model's images are prepared: {error!r} in {data!r}.") from None
+        made.volume.checked()
+        if (
+            not made.channels == len(made.mean) == len(made.std)
+            or made.channels not in (1, 3)
+            or any(g > s for g, s in zip(made.grid, made.size, strict=True))
+        ):
+            raise CannotRead(f"Cannot read how this model's images are prepared: {data!r} does not fit together.")
+        return made
+
+
+def _pair(value: Any) -> Grid:
+    rows, columns = (int(v) for v in value)
+    return rows, columns
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    return tuple(float(v) for v in value)
+
+
+def _channels(pixels: Tensor, channels: int) -> Tensor:
+    """Grey to colour by repeating, colour to grey by luma."""
+    if pixels.shape[1] == channels:
+        return pixels
+    if channels == 3:
+        return pixels.expand(-1, 3, -1, -1)
+    weights = torch.tensor(LUMA).view(1, 3, 1, 1)
+    return (pixels * weights).sum(1, keepdim=True).round_().to(torch.uint8)
+
+
+def _cut(pixels: Tensor, grid: Grid) -> Tensor:
+    """Scaled (antialiased, bilinear) until the grid is just covered, then its centre."""
+    height, width = pixels.shape[2:]
+    if (height, width) != grid:
+        scale = max(grid[0] / height, grid[1] / width)
+        covered = [max(g, round(n * scale)) for g, n in zip(grid, (height, width), strict=True)]
+        pixels = F.interpolate(pixels, covered, mode="bilinear", antialias=True)
+        top, left = ((c - g) // 2 for c, g in zip(covered, grid, strict=True))
+        pixels = pixels[:, :, top : top + grid[0], left : left + grid[1]]
+    return pixels.contiguous()

@@ -1,0 +1,32 @@
+"""Training as a stream of events, from a recipe that is data; how good the result is, and what it says of an image."""
+
+from striate.training.events import Checkpoint, Control, Done, Epoch, Event, Started, Step, Warning, as_line
+from striate.training.fit import Fitted, fit
+from striate.training.judged import images_for
+from striate.training.loop import train
+from striate.training.metrics import Metrics, evaluate
+from striate.training.predict import Prediction, predictor
+from striate.training.recipe import Recipe, read_recipe, revised
+
+__all__ = [
+    "Checkpoint",
+    "Control",
+    "Done",
+    "Epoch",
+    "Event",
+    "Fitted",
+    "Metrics",
+    "Prediction",
+    "Recipe",
+    "Started",
+    "Step",
+    "Warning",
+    "as_line",
+    "evaluate",
+    "fit",
+    "images_for",
+    "predictor",
+    "read_recipe",
+    "revised",
+    "train",
+]

@@ -1,0 +1,117 @@
+"""What happens while a network learns, as values: the terminal, the log, the lab and the tests read the same stream."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Started:
+    """Before the first step."""
+
+    examples: int
+    validation: int
+    classes: tuple[str, ...]
+    parameters: int
+    epochs: int
+    steps: int  # of the whole training
+    precision: str
+    device: str
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batch learnt; `step` counts from 1 over all epochs. `loss` is this batch's, before the step."""
+
+    step: int
+    epoch: int
+    loss: float
+    lr: float
+    examples: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """All images seen once; the shares of right answers are on those held out (None: none were)."""
+
+    epoch: int
+    step: int
+    train_loss: float
+    loss: float | None
+    top1: float | None
+    seconds: float
+    rate: float  # training images a second, judging left out
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The network as it is after this epoch is on the disk."""
+
+    path: Path
+    epoch: int
+    top1: float | None
+
+
+@dataclass(frozen=True)
+class Warning:
+    """Something to know; training goes on."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The last event: finished, or stopped by hand; `kept` is the epoch whose network is on the disk."""
+
+    finished: bool
+    epoch: int
+    step: int
+    kept: int
+    top1: float | None
+    seconds: float
+
+
+Event = Started | Step | Epoch | Checkpoint | Warning | Done
+
+
+def as_line(event: Event) -> str:
+    """The event as one line of JSON: {"event": "step", …}."""
+    said: dict[str, Any] = {"event": type(event).__name__.lower(), **asdict(event)}
+    return json.dumps(said, default=str, ensure_ascii=False)
+
+
+@dataclass
+class Control:
+    """Steers a training from elsewhere (a signal, a page, another thread); read between steps."""
+
+    lr: float | None = None  # in place of the recipe's, from the next step on
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _going: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._going.set()
+
+    def pause(self) -> None:
+        self._going.clear()
+
+    def resume(self) -> None:
+        self._going.set()
+
+    def stop(self) -> None:
+        """After the step that is under way; what was learnt is saved."""
+        self._stopped.set()
+        self._going.set()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def wait(self) -> bool:
+        """Blocks while paused; False when it is time to stop."""
+        self._going.wait()
+        return not self.stopped

@@ -1,0 +1,37 @@
+"""Images prepared for a model that is already trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from striate.blueprint import CannotTrain
+from striate.data import Images, Splits, open_data
+from striate.training.metrics import preprocessing_of
+
+
+def images_for(network: Any, data: str | Path, seed: int | None = None) -> Splits:
+    """`data` at the size, in the channels and by the statistics that the network's file says, its labels those of the
+    network's classes.
+
+    Raises what opening data raises; CannotTrain for a class that the network does not know.
+    """
+    rule = preprocessing_of(network)
+    if seed is None:
+        seed = network.metadata.get("provenance", {}).get("recipe", {}).get("seed", 0)
+    splits = open_data(data, rule.size, rule.channels, seed)
+    known = list(network.metadata["classes"])
+
+    def renamed(images: Images) -> Images:
+        if unknown := [name for name in images.classes if name not in known]:
+            raise CannotTrain(
+                f"Cannot judge the model on {data}: it does not know the class {unknown[0]}.",
+                f"It knows {', '.join(known[:20])}{' …' if len(known) > 20 else ''}.",
+            )
+        place = torch.tensor([known.index(name) for name in images.classes])
+        return replace(images, labels=place[images.labels], classes=tuple(known))
+
+    return replace(splits, train=renamed(splits.train), test=renamed(splits.test), preprocessing=rule)

@@ -1,0 +1,56 @@
+"""What is in an image: a model file and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from striate.data import read_image
+from striate.training.metrics import main_way_out, preprocessing_of
+
+
+class Prediction(NamedTuple):
+    label: str
+    probability: float
+
+
+def predictor(
+    model: nn.Module | str | Path, top: int = 5
+) -> Callable[[Iterable[str | Path] | Tensor], list[list[Prediction]]]:
+    """A function from image files (or uint8 N×C×H×W) to the `top` most probable classes of each, most probable first.
+
+    `model` is a trained network, its file, or its run's folder. Raises CannotRead, CannotLoad, CannotTrain (it does not
+    say its classes or preprocessing).
+    """
+    network = model if isinstance(model, nn.Module) else _load(Path(model))
+    rule, classes = preprocessing_of(network), tuple(network.metadata["classes"])
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+
+    @torch.inference_mode()
+    def predict(images: Iterable[str | Path] | Tensor) -> list[list[Prediction]]:
+        if isinstance(images, Tensor):
+            pixels = rule.prepare(images)
+        else:
+            pixels = torch.cat(
+                [rule.prepare(read_image(Path(path), rule.channels, rule.grid).unsqueeze(0)) for path in images]
+            )
+        network.eval()
+        shares = main_way_out(network(rule.normalise(pixels, device))).float().softmax(1)
+        best = shares.topk(min(top, len(classes)))
+        return [
+            [Prediction(classes[i], p) for p, i in zip(values, indices, strict=True)]
+            for values, indices in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+
+    return predict
+
+
+def _load(path: Path) -> nn.Module:
+    from striate import nn as networks
+    from striate.training.run import model_file
+
+    return networks.load(model_file(path))

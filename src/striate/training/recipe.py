@@ -1,0 +1,90 @@
+"""How a network is trained, as data: a frozen value that a run keeps as recipe.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from striate.blueprint import CannotRead, CannotTrain, NotFound
+
+LONGEST = 1 << 20  # bytes of a recipe file
+STEPS = 2500  # what small data gets where nobody says how many epochs; large data gets FEWEST epochs
+FEWEST, MOST = 10, 60
+
+
+class Recipe(BaseModel):
+    """The defaults are what anybody gets unasked: AdamW on one cycle, no decay on norms and biases."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "default"
+    epochs: int | None = Field(None, ge=1, le=100_000)  # None: as many as make about 2,500 steps, from 10 to 60
+    batch_size: int = Field(64, ge=1, le=1 << 20)
+    optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd has Nesterov's momentum
+    lr: float = Field(3e-3, gt=0, le=1e3)  # the highest on its way
+    momentum: float = Field(0.9, ge=0, lt=1)  # adamw: beta 1
+    weight_decay: float = Field(0.05, ge=0, le=10)  # of weights, not of norms and biases
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    warm_up: float = Field(0.2, ge=0, le=1)  # share of the steps on which the learning rate rises from 0
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    auxiliary: float = Field(
+        0.3, ge=0, le=1
+    )  # weight of the loss at each further way out (Szegedy et al. 2014, section 5)
+    shift: int = Field(0, ge=0, le=64)  # augmentation: cells that an image is moved by, at most
+    flip: bool = False  # augmentation: left and right exchanged
+    validation: float = Field(0.1, ge=0, lt=0.9)  # share of the training images held out to choose the best epoch by
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: int = Field(0, ge=0, lt=1 << 31)
+
+    def resolved(self, examples: int) -> Recipe:
+        """With the number of epochs said, for so many training images."""
+        if self.epochs is not None:
+            return self
+        return self.model_copy(update={"epochs": max(FEWEST, min(MOST, round(STEPS * self.batch_size / examples)))})
+
+
+def revised(base: Recipe | None = None, **fields: Any) -> Recipe:
+    """A recipe with some fields of another value. Raises NotFound for a field or word that is not there, CannotTrain
+    for a number out of range.
+    """
+    base = base or Recipe()
+    for name in fields:
+        if name not in Recipe.model_fields:
+            raise NotFound("field of a recipe", name, Recipe.model_fields)
+    try:
+        return Recipe(**{**base.model_dump(), **fields})
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """A recipe from a file as a run leaves it. Raises CannotRead, NotFound, CannotTrain."""
+    import json
+
+    try:
+        with open(path, "rb") as file:
+            fields = json.loads(file.read(LONGEST))
+    except OSError as error:
+        raise CannotRead(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from None
+    except (ValueError, RecursionError):
+        raise CannotRead(
+            f"Cannot read {path}: it is not JSON.",
+            "",
+            "A recipe is a table of fields and values; every run's folder has one.",
+        ) from None
+    if not isinstance(fields, dict):
+        raise CannotRead(f"Cannot read {path}: a recipe is a table of fields and values.")
+    return revised(**fields)
+
+
+def _refusal(error: ValidationError) -> CannotTrain | NotFound:
+    """What pydantic has against a value, as a fact with its bounds."""
+    first = error.errors()[0]
+    field, given = str(first["loc"][0]), first["input"]
+    words = get_args(Recipe.model_fields[field].annotation)
+    if first["type"] == "literal_error" and isinstance(given, str):
+        return NotFound(field, given, words)
+    wanted = first["msg"].removeprefix("Input should be ").removeprefix("a valid ").split(",")[0]
+    return CannotTrain(f"Cannot train with {field}={given!r}: it must be {wanted}.")
