@@ -1,7 +1,6 @@
-"""Striate: a ConvNet laboratory. Write a network as the papers do, know what it costs, train it, see inside, transfer
-it, ship it.
+"""Striate: a ConvNet laboratory. Write a network as the papers do, know what it costs, train it, see inside, ship it.
 
-The public face is loaded on first use; importing striate loads neither torch nor numpy.
+The public face is loaded on first use: importing striate loads neither torch nor numpy.
 """
 
 from importlib import import_module
@@ -9,7 +8,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-FACE = {  # name -> the module that has it
+FACE = {  # name -> the module that has it; every other public name is the blueprint room's
     "zoo": "striate.zoo",
     "ledger": "striate.cost",
     "compare": "striate.cost",
@@ -19,65 +18,17 @@ FACE = {  # name -> the module that has it
     "train": "striate.training",
     "evaluate": "striate.training",
     "predictor": "striate.training",
-    **dict.fromkeys(
-        (
-            *(
-                "Activation",
-                "AvgPool",
-                "BatchNorm",
-                "Concat",
-                "Conv",
-                "Dag",
-                "Dense",
-                "Depthwise",
-                "DropPath",
-                "Dropout",
-                "Foreign",
-                "FractionalMaxPool",
-            ),
-            *(
-                "Gate",
-                "GlobalPool",
-                "Graph",
-                "GroupNorm",
-                "Identity",
-                "LayerNorm",
-                "Linear",
-                "LocalResponseNorm",
-                "LocallyConnected",
-                "MaxPool",
-                "Pool",
-            ),
-            *(
-                "PositionBias",
-                "RadialBasis",
-                "Refusal",
-                "Relu",
-                "Residual",
-                "Select",
-                "Seq",
-                "Shared",
-                "Shuffle",
-                "Tap",
-                "Upsample",
-                "Volume",
-                "draft",
-            ),
-        ),
-        "striate.blueprint",
-    ),
 }
-__all__ = ["FACE", *FACE]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in FACE:
+    if name.startswith("_"):
         raise AttributeError(f"module 'striate' has no attribute '{name}'")
-    module = import_module(FACE[name])
-    value = module if FACE[name] == f"striate.{name}" else getattr(module, name)
+    module = import_module(FACE.get(name, "striate.blueprint"))
+    value = module if module.__name__ == f"striate.{name}" else getattr(module, name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *FACE])
+    return sorted({*globals(), *FACE, *import_module("striate.blueprint").__all__})
