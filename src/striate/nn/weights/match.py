@@ -18,7 +18,10 @@ ENOUGH = 0.5  # of our names found: these are their names; below, order is tried
 def pair(graph: Graph, source: Source, ours: Sequence[str], fits: Callable[[str, str], bool]) -> dict[str, str]:
     """Ours -> theirs, as far as they have it. Raises CannotLoad where neither names nor order say."""
     front = _wrapper(source)
-    tables = ({layer: layer for layer in _layers(graph)}, *(translate(graph, t) for p in PEERS.values() for t in p.values()))
+    tables = (
+        {layer: layer for layer in _layers(graph)},
+        *(translate(graph, t) for p in PEERS.values() for t in p.values()),
+    )
     found = [_found(names, front, source, ours) for names in tables]
     best = max(found, key=len)
     if len(best) >= ENOUGH * len(ours):

@@ -77,7 +77,11 @@ def move(
     fit = _fitter(network, source, list(classes or source.metadata.get("classes", ())))
     wanted = [name for name in mine if not under(name, apart)]
     theirs = pair(network.graph, source, wanted, lambda name, there: fit(name, there) is not None)
-    wanted = [name for name in wanted if not under(theirs.get(name, ""), apart) and not (name.endswith(COUNTER) and name not in theirs)]
+    wanted = [
+        name
+        for name in wanted
+        if not under(theirs.get(name, ""), apart) and not (name.endswith(COUNTER) and name not in theirs)
+    ]
     steps = {name: step for name in wanted if name in theirs and (step := fit(name, theirs[name]))}
     if lost := [name for name in wanted if name not in steps]:
         raise _misfit(network, source, label, len(steps), len(wanted), lost, theirs)
@@ -159,7 +163,9 @@ def _made(source: Source, step: Step, was: Tensor) -> Tensor:
     tensor = source.read(step.theirs)
     if tensor.is_floating_point() != was.is_floating_point() or tuple(tensor.shape) != source.shapes[step.theirs]:
         kind = f"{by(tuple(tensor.shape))} of {tensor.dtype}"
-        raise CannotLoad(f"Cannot load {source.label}: {step.theirs} is {kind}, wanted {by(tuple(was.shape))} of {was.dtype}.")
+        raise CannotLoad(
+            f"Cannot load {source.label}: {step.theirs} is {kind}, wanted {by(tuple(was.shape))} of {was.dtype}."
+        )
     if not bool(tensor.isfinite().all()):
         odd = int((~tensor.isfinite()).sum())
         raise CannotLoad(
