@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import click
 from striate.blueprint.refusal import CannotRead, NotFound
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from striate.blueprint.notation.claims import Claim
     from striate.blueprint.notation.listing import Found
 
@@ -67,7 +70,9 @@ def command(file: str, column: str | None, differs: bool, skipped: bool, as_json
     if as_json:
         click.echo(json.dumps(_json(called, found, shown), ensure_ascii=False, indent=2))
     elif sys.stdout.isatty():
-        _table(called, shown)
+        from rich.console import Console
+
+        Console().print(table(called, shown))
     else:
         for claim in shown:
             click.echo(plain(claim))
@@ -145,16 +150,15 @@ def _json(called: str, found: Found, shown: list[Claim]) -> dict[str, Any]:
     }
 
 
-def _table(called: str, shown: list[Claim]) -> None:
-    from rich.console import Console
+def table(called: str, shown: Iterable[Claim]) -> Table:
+    """The same for a terminal, in colours."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=called, title_justify="left", box=None, header_style="bold")
+    drawn = Table(title=called, title_justify="left", box=None, header_style="bold")
     for name in ("line", "of", "what", "stated", "computed", "", ""):
-        table.add_column(name, justify="right" if name == "line" else "left", overflow="fold")
+        drawn.add_column(name, justify="right" if name == "line" else "left", overflow="fold")
     for claim in shown:
-        verdict = Text(claim.verdict, COLOURS[claim.verdict])
         cells = [Text(cell) for cell in (str(claim.line), claim.about, claim.kind, claim.stated, claim.computed)]
-        table.add_row(*cells, verdict, Text(claim.note, "dim"))
-    Console().print(table)
+        drawn.add_row(*cells, Text(claim.verdict, COLOURS[claim.verdict]), Text(claim.note, "dim"))
+    return drawn

@@ -67,6 +67,7 @@ class Figure(NamedTuple):
 
 def judge(stated: Figure, computed: int | Fraction) -> tuple[str, str]:
     """(agrees | rounds to | differs, in which way it rounds)."""
+    computed = Fraction(computed)
     if stated.value == computed:
         return AGREES, ""
     if stated.exact:
@@ -74,12 +75,12 @@ def judge(stated: Figure, computed: int | Fraction) -> tuple[str, str]:
     for base in (1000, 1024) if stated.power else (1000,):
         scale = stated.scale(base)
         value, unit, kilo = stated.written * scale, stated.place() * scale, "" if base == 1000 else "a K of 1,024"
-        away = Fraction(abs(value - computed))
-        if 2 * away <= unit:
+        away = abs(value - computed)
+        if away * 2 <= unit:
             return ROUNDS, kilo
         if 0 <= computed - value < unit:
             return ROUNDS, f"cut off{kilo and ', ' + kilo}"
-        if base == 1000 and away * 2 <= stated.place(zeros=True) * scale and away * 100 <= Fraction(abs(computed)):
+        if base == 1000 and away * 2 <= stated.place(zeros=True) * scale and away * 100 <= abs(computed):
             return ROUNDS, "its zeros only fill up"
     return DIFFERS, ""
 

@@ -99,13 +99,9 @@ def _part(text: str, row: Row) -> Blueprint:
                 pool=Seq(pool=MaxPool(3, 1, 1, fit="ceil"), project=_conv(pool, 1)),
             )
         case "inception":
-            missing = ", ".join(said for said, width in zip(WIDTHS, widths, strict=True) if not width)
-            raise refuse(
-                text,
-                _at(row, 4),
-                f"the numbers of filters {missing} are missing.",
-                f"A row has six: {', '.join(WIDTHS)}.",
-            )
+            missing = [(i, said) for i, said in enumerate(WIDTHS) if not widths[i]]
+            what = f"the numbers of filters {', '.join(said for _, said in missing)} are missing."
+            raise refuse(text, _at(row, 4 + missing[0][0]), what, f"A row has six: {', '.join(WIDTHS)}.")
         case "convolution" if kernel and row.size:
             reduce = next((width for width in widths[1:4:2] if width), 0)
             conv = _conv(row.size[2], kernel, stride)

@@ -125,7 +125,9 @@ def read_vgg(text: str, lines: list[Line], start: int) -> Block | None:
         prose, end = 0, i + 1
     if not any(word.kind in ("conv", "fc") for row in rows for cell in row for word in cell):
         return None
-    width = len(names) or max((len([c for c in row if c]) for row in rows), default=1)
+    if len(rows) == 1 and not names:  # one row and no head: bars between the layers of one network
+        rows = [[[word for cell in rows[0] for word in cell]]]
+    width = len(names) or max(len([cell for cell in row if cell]) for row in rows)
     named = names if any(names) else tuple(str(i + 1) for i in range(width)) if width > 1 else ("",)
     called = lines[start].number
     columns = {}

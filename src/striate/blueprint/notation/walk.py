@@ -39,7 +39,7 @@ ALONE = re.compile(rf"\s*{GRID}\s*")
 LEADS = re.compile(r"(?:\bso|=>|\bgives|\bis)\s*:?\s*$", re.I)
 LAST = re.compile(r"\bafter\b.{0,30}:$", re.I)
 CANNOT = re.compile(r"(?:^|[?.:]\s{0,3})\W{0,3}cannot\b|does(?:n['’]t| not) fit|\bcan ?not apply", re.I)
-LABEL = re.compile(r"\b(memory|params|parameters|weights)\b[^:?\d(=]{0,40}[:?]", re.I)
+LABEL = re.compile(r"\b(memory|params|parameters|weights|multiplications|operations)\b[^:?\d(=]{0,40}[:?]", re.I)
 EACH = re.compile(r"\beach (?:neuron|filter) has\b|\bweights for each\b", re.I)
 TOTAL = re.compile(r"\s*TOTAL (memory|params|parameters)\s*:(.*)", re.I)
 UNCOUNTED = re.compile(r"not counting bias|without bias|no bias", re.I)
@@ -229,7 +229,7 @@ class Walk:
         labels = list(LABEL.finditer(line.text))
         for label, following in zip(labels, [*labels[1:], None], strict=False):
             end = following.start() if following else len(line.text)
-            kind = {"params": "parameters"}.get(label[1].lower(), label[1].lower())
+            kind = {"params": "parameters", "multiplications": "operations"}.get(label[1].lower(), label[1].lower())
             inside = [chain for chain in sums if label.end() <= chain.at < end]
             figure = figure_in(line.text[label.end() : end])
             if inside or figure:
@@ -256,13 +256,13 @@ class Walk:
                 net.say(of_sum(line.number, said))
             return
         volume = net.graph.output if net.graph else net.volume
-        weights, biases = weights_of(net.graph) if net.graph else (0, 0)
-        if kind == "memory":
-            net.facts += 1
-            values = volume.size if volume else 0
-            net.say(*of_number(line.number, net.last, kind, said, values))
-            return
         net.facts += 1
+        if kind in ("memory", "operations"):
+            values, macs = volume.size if volume else 0, net.graph.macs if net.graph else 0
+            note = "multiply-adds" if kind == "operations" else ""
+            net.say(*of_number(line.number, net.last, kind, said, macs if note else values, note))
+            return
+        weights, biases = weights_of(net.graph) if net.graph else (0, 0)
         about = net.last
         if each and net.graph:
             weights, biases, about = *of_each(net.graph), f"each of {net.last}"
