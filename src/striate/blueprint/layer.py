@@ -100,6 +100,7 @@ BOUNDS: dict[str, Any] = {
     "p": _number(0, 1),
     "eps": _number(0, 1),
     "momentum": _number(0, 1),
+    "output_ratio": _number(0, 1),
     **dict.fromkeys(("bias", "affine", "transposed", "count_include_pad", "average"), _among(True, False)),
 }
 
