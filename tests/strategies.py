@@ -5,47 +5,49 @@ They are well made, not necessarily well joined: drafting one may refuse.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from striate.blueprint import ACTIVATIONS, FITS, LAYERS, Concat, Dag, Dense, Gate, Layer, Residual, Seq, Shared, Tap
+from striate.blueprint import LAYERS, Concat, Dag, Dense, Gate, Layer, Residual, Seq, Shared, Tap
+from striate.blueprint.layer import BOUNDS
 
-# The type of a field says what it may hold; these tables, how much, and which words.
+# The type of a field says what it may hold; this table, how much.
 FROM_1 = ("out_channels", "out_features", "kernel_size", "stride", "dilation", "groups", "num_groups", "size")
 RANGES: dict[str, tuple[int, int]] = {
     **dict.fromkeys((*FROM_1, "output_size", "scale_factor"), (1, 64)),
-    **dict.fromkeys(("p", "eps", "momentum"), (0, 1)),
+    **dict.fromkeys(("p", "eps", "momentum", "output_ratio"), (0, 1)),
     "grid": (-3, 3),
     "codes": (0, 2**90),
 }
-WORDS: dict[str, tuple[str, ...]] = {
-    "fit": tuple(FITS),
-    "padding": ("same",),
-    "mode": ("nearest", "bilinear"),
-    "kind": ("max", "average"),
-    "Activation.kind": ACTIVATIONS,
-}
 
 
-def values(hint: Any, name: str, owner: str = "") -> st.SearchStrategy[Any]:
-    """What a field of this type and name may hold."""
+def words(field: Field[Any]) -> tuple[str, ...]:
+    """The words a field may hold: those that its check asks for."""
+    if field.name == "padding":
+        return ("same",)
+    check = field.metadata.get("check") or BOUNDS.get(field.name)
+    return tuple(check("").removeprefix("one of ").split(", ")) if check else ("word",)
+
+
+def values(hint: Any, field: Field[Any]) -> st.SearchStrategy[Any]:
+    """What a field of this type may hold."""
     inside = get_args(hint)
     if get_origin(hint) in (Union, UnionType):
-        return st.one_of(*(values(one, name, owner) for one in inside))
+        return st.one_of(*(values(one, field) for one in inside))
     if get_origin(hint) is tuple and inside[-1] is ...:
-        return st.lists(values(inside[0], name), max_size=9).map(tuple)
+        return st.lists(values(inside[0], field), max_size=9).map(tuple)
     if get_origin(hint) is tuple:
-        return st.tuples(*(values(one, name) for one in inside))
+        return st.tuples(*(values(one, field) for one in inside))
     if hint is str:
-        return st.sampled_from(WORDS.get(f"{owner}.{name}", WORDS.get(name, ("word",))))
+        return st.sampled_from(words(field))
     if hint is float:
-        low, high = RANGES.get(name, (None, None))
-        return st.floats(low, high, allow_nan=False, allow_infinity=False) | values(int, name)
+        low, high = RANGES.get(field.name, (None, None))
+        return st.floats(low, high, allow_nan=False, allow_infinity=False) | values(int, field)
     if hint is int:
-        return st.integers(*RANGES.get(name, (0, 64)))
+        return st.integers(*RANGES.get(field.name, (0, 64)))
     return {bool: st.booleans(), type(None): st.none()}[hint]
 
 
@@ -55,7 +57,7 @@ def layers(draw: st.DrawFn) -> Layer:
     name = draw(st.sampled_from(sorted(LAYERS)))
     layer = LAYERS[name]
     hints = get_type_hints(layer)
-    said = {f.name: values(hints[f.name], f.name, name) for f in fields(layer)}
+    said = {f.name: values(hints[f.name], f) for f in fields(layer)}
     free = {f.name: said.pop(f.name) for f in fields(layer) if f.default is not MISSING}
     return layer(**draw(st.fixed_dictionaries(said, optional=free)))
 

@@ -48,7 +48,6 @@ from striate.blueprint import (
     draft,
 )
 from striate.blueprint.notation import read, write
-from striate.blueprint.notation.canonical import read_canonical
 from striate.blueprint.notation.words import words
 
 PAGE = Path(__file__).parents[2] / "docs" / "notation.md"
@@ -327,6 +326,31 @@ def test_a_refusal_knows_its_place_and_its_caret_stands_there(name):
         assert shown[: caret.index("^")].count("\t") == caret.count("\t")
 
 
+@pytest.mark.parametrize("name", zoo.NETWORKS)
+def test_a_slip_is_never_taken_for_prose_in_a_listing(name):
+    network, blueprint = zoo.call(name)
+    for volume in (network.input, None):
+        lines = write(blueprint, volume).splitlines()
+        layers = [i for i, line in enumerate(lines) if re.search(r"\b(conv|linear|maxpool) \d", line)]
+        for i in layers[:: max(1, len(layers) // 4)]:
+            wrong = re.sub(r"\b(conv|linear|maxpool)( \d)", r"\1e\2", lines[i], count=1)
+            assert refused("\n".join([*lines[:i], wrong, *lines[i + 1 :]])).line == i + 1
+
+
+@pytest.mark.parametrize(
+    "text", ["conf 64 3x3\nrelu", "conf 64 3x3; relu", "relu\nconv 64\nrelu", "conv 64 3x\nlinear 10"]
+)
+def test_nor_is_one_in_a_short_text(text):
+    refused(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["conv3-64\nrelu\nmaxpool\nFC-10\nsoftmax", "input (32 × 32 RGB image)\nconv3-64\nFC-10"]
+)
+def test_a_listing_is_a_listing(text):
+    assert read(text).form != "canonical"
+
+
 HOSTILE = {
     "braces": "{" * 2**20,
     "closing": "}" * 2**20,
@@ -363,10 +387,10 @@ def test_hostile_texts_are_refused_soon(name):
 def understood(text: str) -> None:
     """Text is read and drafted, or refused: nothing else is raised."""
     try:
-        reading = read_canonical(text, LAYERS)
+        reading = read(text)
         draft(reading.blueprint, reading.volume or Volume(3, 32, 32))
-    except Refusal:
-        pass
+    except Refusal as refusal:
+        str(refusal)  # the search for what fits is part of it
 
 
 VOCABULARY = [*words(LAYERS), *'{}(),;:*\n#"=', "->", " ", "\n", "3x3", "64", "0", "-1", "1e9", "none", "yes", "stride"]
@@ -416,7 +440,7 @@ def test_what_the_page_says_is_refused_is_refused_in_those_words():
 
 def test_the_page_lists_every_layer_as_it_is_written():
     written = [word.usage for word in words(LAYERS).values() if word.layer is not Activation]
-    assert blocks("text layers") == ["\n".join(written) + "\n"]
+    assert blocks("text layers") == ["\n".join(written) + "\n"], "the list in docs/notation.md follows the layers"
     assert f"`{'`, `'.join(ACTIVATIONS)}`" in PAGE.read_text(encoding="utf-8").replace("\n", " ")
 
 

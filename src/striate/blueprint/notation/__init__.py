@@ -7,12 +7,13 @@ write(reading.blueprint, reading.volume)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from striate.blueprint.layer import Layer
 from striate.blueprint.layers import LAYERS
 from striate.blueprint.notation.text import Reading, Skipped, check_length
-from striate.blueprint.refusal import CannotRead
+from striate.blueprint.refusal import CannotRead, Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.wiring import Blueprint
 
@@ -30,13 +31,31 @@ def read(text: str, layers: Mapping[str, type[Layer]] = LAYERS) -> Reading:
     check_length(text)
     try:
         return read_canonical(text, layers)
-    except CannotRead:  # of a text that is neither, this is what to say
-        from striate.blueprint.notation.listing import looks_like_listing, read_listing
-
-        if not looks_like_listing(text):
+    except CannotRead:
+        if not _is_listing(text, layers):
             raise
-    reading: Reading = read_listing(text)
-    return reading
+    from striate.blueprint.notation.listing import read_listing
+
+    return read_listing(text)
+
+
+def _is_listing(text: str, layers: Mapping[str, type[Layer]]) -> bool:
+    """Of a text that does not read as ours: is it a listing, or ours with a slip? The form that has more of its lines.
+
+    A slip must never pass as prose between the lines of a listing.
+    """
+    from striate.blueprint.notation.canonical import lines_understood
+    from striate.blueprint.notation.listing import check
+
+    ours, of = lines_understood(text, layers)
+    if 2 * ours > of or not of or re.match(r"\s*input\s+[0-9x×]+\s*(;|#|\n|$)", text):
+        return False
+    try:
+        found = check(text)
+    except Refusal:
+        return not ours
+    taken = sum(1 for line in text.splitlines() if line.strip()) - len(found.skipped)
+    return bool(found.listings or found.patterns) and taken > ours
 
 
 def write(blueprint: Blueprint, volume: Volume | None = None) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -24,16 +24,17 @@ from striate.blueprint.graph import MOST_NODES
 from striate.blueprint.layer import Layer
 from striate.blueprint.notation.text import DEEPEST, LONGEST_NAME, Reading, near, refuse, short
 from striate.blueprint.notation.words import BLOCKS, SPAN, WIRED, Word, hints, suits, value_of, wanted, words
-from striate.blueprint.refusal import Refusal
+from striate.blueprint.refusal import CannotRead, Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.wiring import JOINS, Blueprint, Dag, Seq
 
-SPACE = re.compile(r"(?:[ \t\r\f\v\u00a0\ufeff]+|#[^\n]*)*")
+SPACE, BREAKS = (re.compile(rf"(?:[ \t\r\f\v\u00a0\ufeff{more}]+|#[^\n]*)*") for more in ("", "\n;"))
 TOKEN = re.compile(r'(?P<word>(?:[\w.×+]|-(?!>))+)|(?P<text>"(?:[^"\\\n]|\\.)*")|(?P<sign>->|[{}():;,*\n])')
 SIGNS = {
     "=": 'a field and its value stand side by side, without "=".',
     '"': "the text that begins here does not end on its line.",
 }
+MOST_LINES = 1000  # looked at to tell what a text was meant to be
 EXAMPLE = "For instance: input 1x32x32; conv 6 5x5; relu; maxpool 2x2; linear 10"
 ELSEWHERE = {  # what people write who come from elsewhere, or a line too late
     "input": "The input's size stands before the first part.",
@@ -61,12 +62,23 @@ class Token(NamedTuple):
 
 def read_canonical(text: str, layers: Mapping[str, type[Layer]]) -> Reading:
     """The canonical form. Raises CannotRead."""
-    return _Reader(text, layers).whole()
+    return _Reader(text, words(layers)).whole()
+
+
+def lines_understood(text: str, layers: Mapping[str, type[Layer]]) -> tuple[int, int]:
+    """How many of a text's first lines read by themselves, braces aside, and of how many: whether ours was meant."""
+    known, count = words(layers), 0
+    lines = [line for line in re.split(r"[;\n]", text, maxsplit=MOST_LINES)[:MOST_LINES] if line.strip()]
+    for line in lines:
+        with suppress(CannotRead):
+            _Reader(re.sub(r"\{\s*$", "{}", line.strip(" \t\r}")), known).whole()
+            count += 1
+    return count, len(lines)
 
 
 class _Reader:
-    def __init__(self, text: str, layers: Mapping[str, type[Layer]]) -> None:
-        self.text, self.words = text, words(layers)
+    def __init__(self, text: str, known: Mapping[str, Word]) -> None:
+        self.text, self.words = text, known
         self.token = self.after(0)
         self.depth = self.drawn = self.here = 0
 
@@ -92,8 +104,9 @@ class _Reader:
         return self.eat(kind) or self.stop(f"{short(kind)} is wanted {where}, not {self.token}.")
 
     def lines(self) -> None:
-        while self.eat("\n", ";"):
-            pass
+        """Past any newlines, semicolons, spaces and comments."""
+        if self.token.kind in ("\n", ";"):
+            self.token = self.after(BREAKS.match(self.text, self.token.at).end())  # type: ignore[union-attr]
 
     def stop(self, what: str, ways: str = "", at: Token | None = None) -> NoReturn:
         raise refuse(self.text, (at or self.token).at, what, ways)
