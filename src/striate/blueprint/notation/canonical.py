@@ -15,25 +15,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from striate.blueprint.graph import MOST_NODES
 from striate.blueprint.layer import Layer
-from striate.blueprint.notation.text import DEEPEST, LONGEST_NAME, Reading, near, refuse, short
+from striate.blueprint.notation.text import DEEPEST, LONGEST_NAME, Reading, near, short
+from striate.blueprint.notation.tokens import Token, Tokens
 from striate.blueprint.notation.words import BLOCKS, SPAN, WIRED, Word, hints, suits, value_of, wanted, words
 from striate.blueprint.refusal import CannotRead, Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.wiring import JOINS, Blueprint, Dag, Seq
 
-SPACE, BREAKS = (re.compile(rf"(?:[ \t\r\f\v\u00a0\ufeff{more}]+|#[^\n]*)*") for more in ("", "\n;"))
-TOKEN = re.compile(r'(?P<word>(?:[\w.×+]|-(?!>))+)|(?P<text>"(?:[^"\\\n]|\\.)*")|(?P<sign>->|[{}():;,*\n])')
-SIGNS = {
-    "=": 'a field and its value stand side by side, without "=".',
-    '"': "the text that begins here does not end on its line.",
-}
 MOST_LINES = 1000  # looked at to tell what a text was meant to be
 EXAMPLE = "For instance: input 1x32x32; conv 6 5x5; relu; maxpool 2x2; linear 10"
 ELSEWHERE = {  # what people write who come from elsewhere, or a line too late
@@ -48,16 +43,6 @@ ELSEWHERE = {  # what people write who come from elsewhere, or a line too late
     "sequential": "A sequence is { … }.",
 }
 Made = TypeVar("Made")
-
-
-class Token(NamedTuple):
-    kind: str  # "word", "text", "end", or the sign itself
-    said: str
-    at: int
-    end: int
-
-    def __str__(self) -> str:
-        return {"end": "the end of the text", "\n": "the end of the line"}.get(self.kind, short(self.said))
 
 
 def read_canonical(text: str, layers: Mapping[str, type[Layer]]) -> Reading:
@@ -76,48 +61,11 @@ def lines_understood(text: str, layers: Mapping[str, type[Layer]]) -> tuple[int,
     return count, len(lines)
 
 
-class _Reader:
+class _Reader(Tokens):
     def __init__(self, text: str, known: Mapping[str, Word]) -> None:
-        self.text, self.words = text, known
-        self.token = self.after(0)
-        self.depth = self.drawn = self.here = 0
-
-    # ── tokens ──
-
-    def after(self, at: int) -> Token:
-        at = SPACE.match(self.text, at).end()  # type: ignore[union-attr]
-        if at == len(self.text):
-            return Token("end", "", at, at)
-        if not (match := TOKEN.match(self.text, at)):
-            sign = self.text[at]
-            raise refuse(self.text, at, SIGNS.get(sign, f"{short(sign)} has no meaning here."))
-        return Token(match[0] if match.lastgroup == "sign" else str(match.lastgroup), match[0], at, match.end())
-
-    def next(self) -> Token:
-        token, self.token = self.token, self.after(self.token.end)
-        return token
-
-    def eat(self, *kinds: str) -> Token | None:
-        return self.next() if self.token.kind in kinds else None
-
-    def need(self, kind: str, where: str) -> Token:
-        return self.eat(kind) or self.stop(f"{short(kind)} is wanted {where}, not {self.token}.")
-
-    def lines(self) -> None:
-        """Past any newlines, semicolons, spaces and comments."""
-        if self.token.kind in ("\n", ";"):
-            self.token = self.after(BREAKS.match(self.text, self.token.at).end())  # type: ignore[union-attr]
-
-    def stop(self, what: str, ways: str = "", at: Token | None = None) -> NoReturn:
-        raise refuse(self.text, (at or self.token).at, what, ways)
-
-    @contextmanager
-    def deeper(self) -> Iterator[None]:
-        self.depth += 1
-        if self.depth > DEEPEST:
-            self.stop(f"this is nested deeper than {DEEPEST} levels.")
-        yield
-        self.depth -= 1
+        super().__init__(text)
+        self.words = known
+        self.drawn = self.here = 0
 
     # ── the whole, and sequences ──
 
