@@ -113,12 +113,16 @@ class NotFound(Refusal):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], see: str = "") -> None:
         known = list(known)
-        near = (
-            get_close_matches(name.lower(), known, n=3, cutoff=0.6)
-            or [k for k in known if name and name.lower() in k][:3]
-        )
+        alike = {_folded(k): k for k in reversed(known)}
+        near = [alike[k] for k in get_close_matches(_folded(name), alike, n=3, cutoff=0.6)]
+        near = near or [k for k in known if name and name.lower() in k][:3]
         ways = (f" Near: {', '.join(near)}." if near else "") + (
             f" All of them: {see}" if see else f" Known: {', '.join(known)}." if not near else ""
         )
         super().__init__(f'No {kind} "{name}".{ways}', where=name)
         self.near = tuple(near)
+
+
+def _folded(name: str) -> str:
+    """As a hurried eye reads it: capitals are no different, nor O from 0, nor l from 1."""
+    return name.lower().translate({ord("o"): "0", ord("l"): "1"})

@@ -19,13 +19,15 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from striate.blueprint.refusal import CannotMake, CannotRead, NotFound
-from striate.zoo.networks import NETWORKS, Network
+from striate.zoo import since_2016, until_2015
+from striate.zoo.network import Network
 
 if TYPE_CHECKING:
     from striate.blueprint.wiring import Blueprint
 
 __all__ = ["NETWORKS", "Network", "call", "find", "match", "options"]
 
+NETWORKS: dict[str, Network] = {network.name: network for network in (*until_2015.NETWORKS, *since_2016.NETWORKS)}
 LONGEST = 400  # characters of a call; "efficientnet_b7(classes=1000)" has 29
 
 
@@ -49,8 +51,9 @@ def match(patterns: Iterable[str]) -> list[Network]:
 
 def options(name: str) -> dict[str, Any]:
     """What the network can be called with, and the defaults: {"classes": 1000, "aux": False}."""
-    others = list(signature(_family(name)).parameters.values())[2:]
-    return {"classes": find(name).classes, **{option.name: option.default for option in others}}
+    classes = find(name).classes
+    others = [option for option in signature(_family(name)).parameters.values() if option.default is not option.empty]
+    return ({"classes": classes} if classes else {}) | {option.name: option.default for option in others}
 
 
 def call(text: str) -> tuple[Network, Blueprint]:
@@ -67,7 +70,7 @@ def call(text: str) -> tuple[Network, Blueprint]:
             raise NotFound(f"option of {name}", option, there)
         if type(value) is not type(there[option]) and not (isinstance(there[option], float) and type(value) is int):
             raise CannotMake(f"Cannot make {name}: {option} is {value!r}; it must be like {there[option]!r}.")
-    return network, _family(name)(name, **{"classes": network.classes, **said})
+    return network, _family(name)(name, **there | said)
 
 
 def _read(text: str) -> tuple[str, dict[str, Any]]:
@@ -103,7 +106,7 @@ class NoNetwork(NotFound, AttributeError):
 def __getattr__(name: str) -> Callable[..., Blueprint]:
     if name not in NETWORKS:
         raise NoNetwork("network", name, NETWORKS, see="striate models")
-    return partial(_family(name), name, classes=NETWORKS[name].classes)
+    return partial(_family(name), name, **options(name))
 
 
 def __dir__() -> list[str]:

@@ -37,7 +37,8 @@ def shufflenet(name: str, classes: int, width: float = 1.0) -> Seq:
     """A network of the tables: 3×224×224 -> classes. Raises CannotMake where `width` does not leave whole groups."""
     if name in V2:
         if width != 1:
-            raise CannotMake(f"Cannot make {name}(width={width}): its width is in its name.", "", f"There: {', '.join(V2)}.")
+            known = ", ".join(V2)
+            raise CannotMake(f"Cannot make {name}(width={width}): its width is in its name.", "", f"There are {known}.")
         return _v2(name, classes)
     return _v1(name, classes, width)
 
@@ -48,7 +49,7 @@ def _v1(name: str, classes: int, width: float) -> Seq:
     second = round(V1[groups] * width)
     if not 0 < width <= 16 or second % (4 * groups) or (second - first) % groups:
         raise CannotMake(
-            f"Cannot make {name}(width={width}): {groups} groups do not divide a quarter of {V1[groups]}*{width} channels.",
+            f"Cannot make {name}(width={width}): {groups} groups must divide {V1[groups]}*{width}/4 channels.",
             "",
             "The paper has 0.25, 0.5, 1, 1.5 and 2.",
         )
