@@ -1,4 +1,4 @@
-"""`striate ledger` and `striate compare` as a user runs them: real processes, real files, and what they say when they cannot."""
+"""`striate ledger` and `striate compare` as a user runs them: real processes, real files, and how they say no."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ def test_a_pattern_from_a_pipe() -> None:
     done = striate("ledger", "-", "--input", "3x32x32", "--json", stdin="[(CONV-RELU)*2-POOL]*3-FC,SOFTMAX\n")
     assert done.returncode == 0, done.stderr
     layers = [row["layer"].partition("(")[0] for row in json.loads(done.stdout)["rows"]]
-    assert (
-        layers == ["input", *(["Conv", "Activation"] * 2 + ["Pool"]) * 3, "Linear", "Activation"] or "MaxPool" in layers
-    )
+    assert layers == ["input", *(["Conv", "Activation"] * 2 + ["MaxPool"]) * 3, "Linear", "Activation"]
 
 
 def test_a_listing_in_a_file_and_what_was_passed_over(tmp_path: Path) -> None:
@@ -125,7 +123,7 @@ BAD: list[tuple[list[str], str]] = [
     (["ledger", "bad.json"], "Cannot read bad.json: it is not JSON (line 1, column 10)."),
     (["ledger", "other.json"], "Cannot read a blueprint from"),
     (["ledger", "deep.json"], "Cannot read"),
-    (["ledger", "."], "Cannot read"),
+    (["ledger", "./"], "Cannot read .: is a directory."),
     (["ledger", "vgg16", "--input", "3x225x225"], "Cannot place stage1.pool: MaxPool(2) on 64×225×225"),
     (["ledger", "vgg16", "--input", "3x0x5"], "must be from 1 to"),
     (["ledger", "vgg16", "--input", "3x1000000000x5"], "must be from 1 to"),

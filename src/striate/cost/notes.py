@@ -67,7 +67,7 @@ def _in_place(ledger: Ledger) -> Iterator[str]:
     )
     if own < ledger.totals.activation_bytes:
         whole = memory(ledger.totals.activation_bytes)
-        yield f"Of the {whole} of activations {memory(own)} are memory of their own; the others overwrite what they read."
+        yield f"Of the {whole} of activations {memory(own)} take memory; the others overwrite what they read."
 
 
 def _field(ledger: Ledger) -> Iterator[str]:
