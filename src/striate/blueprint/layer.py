@@ -78,6 +78,16 @@ def _number(low: float, high: float) -> Any:
     return check
 
 
+def numbers() -> dict[str, Any]:
+    """Metadata of a field that holds a list of whole numbers."""
+    return {"check": _list}
+
+
+def _list(value: object) -> str | None:
+    honest = isinstance(value, tuple) and all(type(n) is int and n >= 0 for n in value)
+    return None if honest else "whole numbers, as (0, 1, 2)"
+
+
 # What a field may hold, by its name: the one place where sizes are bounded, before anything is computed from them.
 BOUNDS: dict[str, Any] = {
     **dict.fromkeys(
@@ -101,6 +111,7 @@ BOUNDS: dict[str, Any] = {
     "eps": _number(0, 1),
     "momentum": _number(0, 1),
     "output_ratio": _number(0, 1),
+    **dict.fromkeys(("alpha", "beta", "k", "factor"), _number(-1e38, 1e38)),
     **dict.fromkeys(("bias", "affine", "transposed", "count_include_pad", "average"), _among(True, False)),
 }
 
@@ -115,8 +126,10 @@ class Layer:
         for name, field in self.__dataclass_fields__.items():
             value = getattr(self, name)
             check = field.metadata.get("check") or BOUNDS.get(name)
-            if check is None or value is None or (name == "padding" and value == "same"):
-                continue  # each layer's own docstring says what None means
+            if check is None or (name == "padding" and value == "same"):
+                continue
+            if value is None and "None" in str(field.type):
+                continue  # the layer's own docstring says what it means
             if wanted := check(value):
                 raise CannotMake(f"Cannot make {self!r}: {name} is {value!r}; it must be {wanted}.", layer=self)
 

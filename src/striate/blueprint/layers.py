@@ -13,7 +13,7 @@ from math import prod
 from typing import Any, ClassVar
 
 from striate.blueprint.convolving import Conv, Depthwise, LocallyConnected, divide
-from striate.blueprint.layer import NONE, Layer, Placed, Shapes, Size, among, pair, whole
+from striate.blueprint.layer import NONE, Layer, Placed, Shapes, among, numbers, pair, whole
 from striate.blueprint.pooling import AvgPool, FractionalMaxPool, GlobalPool, MaxPool, Pool
 from striate.blueprint.refusal import CannotPlace
 from striate.blueprint.volume import LIMIT, Volume
@@ -173,7 +173,7 @@ class Shuffle(Layer):
 class Select(Layer):
     """Only some channels: LeNet-5's C3 table, ShuffleNet v2's channel split."""
 
-    channels: tuple[int, ...]
+    channels: tuple[int, ...] = field(metadata=numbers())
 
     def place(self, volume: Volume) -> Placed:
         if not self.channels or not all(0 <= c < volume.channels for c in self.channels):
@@ -201,7 +201,7 @@ class RadialBasis(Layer):
     Nothing here is trained; the codes are a buffer. MACs: one a code and input.
     """
 
-    codes: tuple[int, ...]
+    codes: tuple[int, ...] = field(metadata=numbers())
 
     def place(self, volume: Volume) -> Placed:
         longest = max((code.bit_length() for code in self.codes), default=0)
@@ -285,21 +285,39 @@ class Foreign(Layer):
 LAYERS: dict[str, type[Layer]] = {
     layer.__name__: layer
     for layer in (
-        *(
-            Conv,
-            LocallyConnected,
-            Pool,
-            FractionalMaxPool,
-            GlobalPool,
-            Linear,
-            BatchNorm,
-            GroupNorm,
-            LayerNorm,
-            LocalResponseNorm,
-            Activation,
-        ),
-        *(Dropout, DropPath, Upsample, Shuffle, Select, PositionBias, RadialBasis, Identity, Pad, Scale),
+        *(Conv, LocallyConnected, Pool, FractionalMaxPool, GlobalPool, Linear),
+        *(BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, Activation, Dropout, DropPath, Upsample, Shuffle, Select),
+        *(PositionBias, RadialBasis, Identity, Pad, Scale),
     )
 }
 
-__all__ = [*LAYERS, "ACTIVATIONS", "LAYERS", "AvgPool", "Depthwise", "Foreign", "MaxPool", "Relu", "Size"]
+__all__ = [
+    "ACTIVATIONS",
+    "LAYERS",
+    "Activation",
+    "AvgPool",
+    "BatchNorm",
+    "Conv",
+    "Depthwise",
+    "DropPath",
+    "Dropout",
+    "Foreign",
+    "FractionalMaxPool",
+    "GlobalPool",
+    "GroupNorm",
+    "Identity",
+    "LayerNorm",
+    "Linear",
+    "LocalResponseNorm",
+    "LocallyConnected",
+    "MaxPool",
+    "Pad",
+    "Pool",
+    "PositionBias",
+    "RadialBasis",
+    "Relu",
+    "Scale",
+    "Select",
+    "Shuffle",
+    "Upsample",
+]

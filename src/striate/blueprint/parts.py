@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from striate.blueprint.layer import pair
-from striate.blueprint.layers import Activation, BatchNorm, Conv, GlobalPool, Relu, Size
+from striate.blueprint.layer import Size, pair
+from striate.blueprint.layers import Activation, BatchNorm, Conv, GlobalPool, Relu
 from striate.blueprint.wiring import Blueprint, Gate, Residual, Seq
 
 NORM = BatchNorm()
