@@ -26,7 +26,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
         why = (getattr(error, "strerror", None) or str(error)).lower()
         stands = " What stood there before still stands." if os.path.lexists(str(path).replace("\0", "")) else ""
         raise CannotWrite(f"Cannot write {os.fspath(path)}: {why}.{stands}", where=os.fspath(path)) from None
-    _sync(place.parent)
+    sync_folder(place.parent)
     return Path(path)
 
 
@@ -49,7 +49,7 @@ def _replace(place: Path, content: bytes) -> None:
         raise
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """The rename too is on the disk; where a file system cannot be asked that, the file itself already is."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

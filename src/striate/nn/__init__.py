@@ -1,12 +1,13 @@
 """Blueprints as torch modules: build, run on any size they accept, fold, save, load."""
 
 from striate.nn.build import Network, as_graph, build, initialise
-from striate.nn.files import load, save
+from striate.nn.files import save
 from striate.nn.fold import fold
 from striate.nn.fractional import FractionalMaxPool2d
 from striate.nn.locally import LocallyConnected1d, LocallyConnected2d
 from striate.nn.modules import DropPath, LocalResponseNorm, Pad, PositionBias, RadialBasis, ScaledTanh
 from striate.nn.realise import realise
+from striate.nn.weights import load, move, to_names
 
 __all__ = [
     "DropPath",
@@ -24,6 +25,8 @@ __all__ = [
     "fold",
     "initialise",
     "load",
+    "move",
     "realise",
     "save",
+    "to_names",
 ]

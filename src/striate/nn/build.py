@@ -38,6 +38,7 @@ class Network(nn.Module):
         super().__init__()
         self.graph = graph
         self.metadata: dict[str, Any] = {}
+        self.report: Any = None  # what became of weights moved into it, where load did that
         self._accepted = {tuple(graph.volume)}
         last = graph.last_readers()
         self._steps = []
@@ -81,7 +82,8 @@ class Network(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
-        if not torch.compiler.is_compiling() and tuple(x.shape[1:]) not in self._accepted:
+        followed = torch.compiler.is_compiling() or torch.jit.is_tracing()  # then a size may be a symbol or a tensor
+        if not followed and tuple(x.shape[1:]) not in self._accepted:
             self._accept(x)
         values = {"input": x}
         for name, op, inputs, done in self._steps:

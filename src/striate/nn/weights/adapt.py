@@ -19,7 +19,7 @@ class Rows(NamedTuple):
 
 
 def first_readers(graph: Graph) -> dict[str, int]:
-    """The convolutions and linear layers that read the input itself: {name: cells of one channel in a row of weights}."""
+    """The convolutions and linear layers that read the input itself: {name: cells of a channel}."""
     bare = {"input"}
     readers = {}
     for node in graph.nodes[1:]:
@@ -43,8 +43,8 @@ def _passes(node: Node, graph: Graph) -> bool:
 def channels(weight: Tensor, wanted: int) -> Tensor:
     """Weights out×n×kh×kw -> out×wanted×kh×kw such that an image whose channels are all alike is answered as before.
 
-    Fewer: channel j is added to channel j mod wanted (3 -> 1 is the sum). More: channel i takes channel i mod n, divided
-    by how often that one is taken (1 -> 3 is a third each).
+    Fewer: channel j is added to channel j mod wanted (3 -> 1 is the sum). More: channel i takes channel i mod n, shared
+    out among those that take the same (1 -> 3 is a third each).
     """
     n = weight.shape[1]
     if wanted <= n:

@@ -60,12 +60,14 @@ def move(
     *,
     except_: str | Sequence[str] = (),
     classes: Sequence[str] = (),
+    new_head: bool = False,
 ) -> Report:
     """The weights of a state dict or a file into `network`: all, or none and a refusal.
 
-    `except_` names parts ("fc", "layer4.2"), ours or theirs, that stay out. `classes` are the names of the source's
-    classes: where the network's metadata has names too, the rows of a head go by name. The channels of the input are
-    adapted (`adapt.channels`). Raises CannotLoad, CannotRead, NotFound.
+    `except_` names parts ("fc", "layer4.2"), ours or theirs, that stay out; with `new_head`, heads stay as they are
+    where theirs do not fit. `classes` are the names of the source's classes: where the network's metadata has names too,
+    the rows of a head go by name. The channels of the input are adapted (`adapt.channels`).
+    Raises CannotLoad, CannotRead, NotFound.
     """
     source = _source(state)
     label = str(network.metadata.get("network", "the network"))
@@ -83,13 +85,15 @@ def move(
         if not under(theirs.get(name, ""), apart) and not (name.endswith(COUNTER) and name not in theirs)
     ]
     steps = {name: step for name in wanted if name in theirs and (step := fit(name, theirs[name]))}
-    if lost := [name for name in wanted if name not in steps]:
+    lost = [name for name in wanted if name not in steps]
+    kept = [name for name in lost if new_head and name in theirs and under(name, heads(network.graph))]
+    if len(kept) < len(lost):
         raise _misfit(network, source, label, len(steps), len(wanted), lost, theirs)
     left, doubtful = unexpected(source, theirs.values(), apart)
     if doubtful:
         raise CannotLoad(
-            f"Cannot load {source.label} into {label}: all {len(wanted)} tensors fit, and {len(doubtful)} more are there: "
-            f"{_some(doubtful)}. It looks like another network's.",
+            f"Cannot load {source.label} into {label}: all {len(wanted)} tensors fit, and {len(doubtful)} more are "
+            f"there: {_some(doubtful)}. It looks like another network's.",
             ways=f'To leave them out: except_="{doubtful[0].rpartition(".")[0]}", and so on.',
         )
     made = {name: _made(source, step, mine[name]) for name, step in steps.items()}
@@ -97,7 +101,8 @@ def move(
         mine[name].copy_(tensor)
     told = {name: step.told for name, step in steps.items() if step.told}
     loaded = tuple(name for name in steps if name not in told)
-    skipped = {name: "left out by except_" for name in mine if name not in steps and not name.endswith(COUNTER)}
+    other = {name: f"{by(source.shapes[theirs[name]])} there, of other classes; as initialised" for name in kept}
+    skipped = {n: other.get(n, "left out by except_") for n in mine if n not in steps and not n.endswith(COUNTER)}
     return Report(source.label, label, loaded, told, skipped, tuple(left))
 
 

@@ -2,8 +2,8 @@
 
     layer{s}.{b}.sum.body.{i}    layer{s}.{b}.(conv|bn){i+1}
 
-`{x}` is one part of a dotted name, `{x+1}` that number plus one. `{#x}` is any part, and `{x}` on the right then its place
-among its siblings; `{node}` is the layer's place in the whole network, `{blocks#}` how many parts `blocks` has.
+`{x}` is one part of a dotted name, `{x+1}` that number plus one. `{#x}` is any part, and `{x}` on the right then its
+place among its siblings; `{node}` is the layer's place in the whole network, `{blocks#}` how many parts `blocks` has.
 `[body.]` may be missing. `(conv|bn)` stands for two rows: what is called `.conv` here, and `.norm`. The first row that
 fits a name is its row.
 """

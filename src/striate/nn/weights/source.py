@@ -2,8 +2,8 @@
 
 | file | opened with | bounded by |
 |---|---|---|
-| `.safetensors` | safetensors' reader, mapped into memory | its header: at most 64 MiB, checked against the file's size |
-| `.pth`, `.pt`, `.bin` | `torch.load(weights_only=True)`, mapped; no other way is tried | its pickle names tensors and nothing else |
+| `.safetensors` | safetensors' reader, mapped | its header: 64 MiB at most, held against the file's size |
+| `.pth`, `.pt`, `.bin` | `torch.load(weights_only=True)`, and no other way | its pickle, which may name tensors only |
 | `.npz` | numpy, `allow_pickle=False`, one array at a time | each array's own header, read first |
 """
 
@@ -88,10 +88,10 @@ def _safetensors(path: Path, size: int) -> Source:
         )
         claim = f"{size:,} bytes, and a header of {max(length, 0):,} claimed"
         raise CannotRead(f"Cannot read {path}: it is {kind}: {claim}.", ways=_WHOLE)
-    file = safe_open(path, framework="pt")
-    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    notes = json.loads((file.metadata() or {}).get("striate", "{}"))
-    return Source(path.name, shapes, file.get_tensor, False, notes if isinstance(notes, dict) else {})
+    held = safe_open(path, framework="pt")
+    shapes = {name: tuple(held.get_slice(name).get_shape()) for name in held.keys()}  # noqa: SIM118 (no mapping)
+    notes = json.loads((held.metadata() or {}).get("striate", "{}"))
+    return Source(path.name, shapes, held.get_tensor, False, notes if isinstance(notes, dict) else {})
 
 
 def _torch(path: Path, size: int) -> Source:
