@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from sys import float_info
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
@@ -111,7 +112,7 @@ BOUNDS: dict[str, Any] = {
     "eps": _number(0, 1),
     "momentum": _number(0, 1),
     "output_ratio": _number(0, 1),
-    **dict.fromkeys(("alpha", "beta", "k", "factor"), _number(-1e38, 1e38)),
+    **dict.fromkeys(("alpha", "beta", "k", "factor"), _number(-float_info.max, float_info.max)),
     **dict.fromkeys(("bias", "affine", "transposed", "count_include_pad", "average"), _among(True, False)),
 }
 
