@@ -16,19 +16,22 @@ Grid = tuple[int, int]
 PHOTO: Grid = (224, 224)  # where neither network nor images say a size: what ImageNet's networks read
 LITTLE = 1.25  # images up to this much smaller than the input get zeros around them, as LeCun's digits did (28 -> 32)
 LUMA = (0.299, 0.587, 0.114)  # grey from red, green, blue (ITU-R BT.601), as every decoder does
+MOST_SHORT = 4  # times the grid that is cut out of it; 256 for 224 is usual
 AT_ONCE = 1 << 26  # pixels changed at a time: memory stays bounded
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Channels to `channels`; short side scaled so that the centre `grid` can be cut out; zeros around it to `size`;
-    then (value/255 - mean)/std by channel. Heights come before widths."""
+    """Channels to `channels`; short side scaled to `short` (0: until the centre `grid` can just be cut out), that centre
+    cut out; zeros around it to `size`; then (value/255 - mean)/std by channel. Heights come before widths.
+    """
 
     channels: int
     grid: Grid
     size: Grid
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    short: int = 0
 
     @classmethod
     def fitting(cls, channels: int, native: Grid | None, size: Grid | None) -> Preprocessing:
@@ -43,6 +46,11 @@ class Preprocessing:
     def volume(self) -> Volume:
         """What the network reads."""
         return Volume(self.channels, *self.size)
+
+    @property
+    def covered(self) -> Grid:
+        """What an image must cover once it is scaled: no smaller than this need it be decoded."""
+        return max(self.grid[0], self.short), max(self.grid[1], self.short)
 
     def told(self, native: Grid | None) -> str:
         """What is done to images of the grid `native`, in a line."""
@@ -62,7 +70,7 @@ class Preprocessing:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _prepare(self, pixels: Tensor) -> Tensor:
-        pixels = _cut(_channels(pixels, self.channels), self.grid)
+        pixels = _cut(_channels(pixels, self.channels), self.grid, self.covered)
         (height, width), (rows, columns) = self.size, self.grid
         top, left = (height - rows) // 2, (width - columns) // 2
         around = (left, width - columns - left, top, height - rows - top)
@@ -96,6 +104,7 @@ class Preprocessing:
                 int(data["channels"]),
                 *(_pair(data[k]) for k in ("grid", "size")),
                 *(_floats(data[k]) for k in ("mean", "std")),
+                int(data.get("short", 0)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CannotRead(f"Cannot read how this model's images are prepared: {error!r} in {data!r}.") from None
@@ -103,6 +112,7 @@ class Preprocessing:
         if (
             not made.channels == len(made.mean) == len(made.std)
             or made.channels not in (1, 3)
+            or not 0 <= made.short <= MOST_SHORT * min(made.grid)
             or any(g > s for g, s in zip(made.grid, made.size, strict=True))
         ):
             raise CannotRead(f"Cannot read how this model's images are prepared: {data!r} does not fit together.")
@@ -128,13 +138,14 @@ def _channels(pixels: Tensor, channels: int) -> Tensor:
     return (pixels * weights).sum(1, keepdim=True).round_().to(torch.uint8)
 
 
-def _cut(pixels: Tensor, grid: Grid) -> Tensor:
-    """Scaled (antialiased, bilinear) until the grid is just covered, then its centre."""
+def _cut(pixels: Tensor, grid: Grid, covered: Grid) -> Tensor:
+    """Scaled (antialiased, bilinear) until `covered` just is, then the centre `grid`."""
     height, width = pixels.shape[2:]
-    if (height, width) != grid:
-        scale = max(grid[0] / height, grid[1] / width)
-        covered = [max(g, round(n * scale)) for g, n in zip(grid, (height, width), strict=True)]
-        pixels = F.interpolate(pixels, covered, mode="bilinear", antialias=True)
-        top, left = ((c - g) // 2 for c, g in zip(covered, grid, strict=True))
+    if not (height, width) == grid == covered:
+        scale = max(covered[0] / height, covered[1] / width)
+        scaled = [max(c, round(n * scale)) for c, n in zip(covered, (height, width), strict=True)]
+        if scaled != [height, width]:
+            pixels = F.interpolate(pixels, scaled, mode="bilinear", antialias=True)
+        top, left = ((s - g) // 2 for s, g in zip(scaled, grid, strict=True))
         pixels = pixels[:, :, top : top + grid[0], left : left + grid[1]]
     return pixels.contiguous()

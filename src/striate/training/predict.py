@@ -36,7 +36,7 @@ def predictor(
             pixels = rule.prepare(images)
         else:
             pixels = torch.cat(
-                [rule.prepare(read_image(Path(path), rule.channels, rule.grid).unsqueeze(0)) for path in images]
+                [rule.prepare(read_image(Path(path), rule.channels, rule.covered).unsqueeze(0)) for path in images]
             )
         network.eval()
         shares = main_way_out(network(rule.normalise(pixels, device))).float().softmax(1)
