@@ -103,9 +103,12 @@ def test_a_figure_stands_for_a_number(figure: str, number: int, verdict: str, ho
         ),
         ("1*2 = 2 = 4/2", [("1*2", 2, "4/2")]),
         ("5/0 = 7", []),
+        ("5/0*3 = 7", []),
+        ("in 2016 (7-3)*2 = 8", [("(7-3)*2", 8, "8")]),
         ("F = 3 and N = 7", []),
         ("W2 = (W1-F)/S+1", []),
-        ("9*" * 60 + "9 = 1", []),  # beyond any honest sum
+        ("9*" * 60 + "9 = 1", []),  # beyond any honest sum, as is the next
+        ("*".join(["999999999999999999"] * 3) + " = 1", []),
         ("10*4 => 40", []),
     ],
 )
@@ -290,6 +293,7 @@ def test_what_is_wrong_in_the_lectures_is_found(
         (0, {"line": 650, "kind": "weights", "stated": "30 * 75 = 2250", "verdict": "agrees"}),
         (0, {"line": 1202, "about": "total", "stated": "138M", "verdict": "rounds to"}),
         (1, {"line": 354, "kind": "parameters", "stated": "76*10 = 760", "verdict": "agrees"}),
+        (3, {"line": 342, "kind": "parameters", "stated": "76*10 = 760", "verdict": "agrees"}),
         (2, {"line": 231, "kind": "parameters", "computed": "34,944 (34.94K)", "verdict": "rounds to"}),
         (2, {"line": 701, "kind": "arithmetic", "stated": "24M * 4 bytes ≈ 96MB", "verdict": "agrees"}),
         (2, {"line": 979, "kind": "arithmetic", "computed": "526,848", "verdict": "agrees"}),
@@ -310,6 +314,13 @@ def test_what_is_wrong_in_the_lectures_is_found(
 )
 def test_what_is_right_in_the_lectures_is_left_alone(decks: list[Found], deck: int, fields: dict[str, object]) -> None:
     assert any(all(getattr(c, k) == v for k, v in fields.items()) for c in decks[deck].claims)
+
+
+def test_a_total_is_of_the_listing_that_it_ends() -> None:
+    text = "[8x8x3] INPUT\n[8x8x4] CONV1: 4 3x3 filters at stride 1, pad 1\n{}TOTAL params: 200 parameters"
+    assert the(text.format(""), about="total").verdict == "differs"
+    assert the(text.format("").replace("200", "112"), about="total").verdict == "agrees"
+    assert [c.kind for c in check(text.format("# VGGNet\n7.3% error\nand more\n")).claims] == ["volume"]
 
 
 def test_a_total_before_its_listing_belongs_to_none(decks: list[Found]) -> None:

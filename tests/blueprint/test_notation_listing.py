@@ -115,6 +115,24 @@ def test_a_table_of_several_wants_one() -> None:
         read_listing(VGG, column="F")
 
 
+def test_no_row_of_a_table_is_passed_over() -> None:
+    said = read_listing("slide 7\n" + VGG + "that was VGG", column="D").skipped
+    assert [line.text for line in said] == ["slide 7", "that was VGG"]
+
+
+def test_a_convolution_alone_in_a_row_is_of_its_own_column() -> None:
+    text = "B\tC\nconv3-64\tconv3-64\nconv1-64\t\n\tconv1-32\nmaxpool\t\nFC-10"
+    text = f"ConvNet Configuration\n{text}"
+    widths = {
+        column: [
+            node.placed.weights["weight"][0] for node in graph(read_listing(text, column=column)) if "conv" in node.name
+        ]
+        for column in "BC"
+    }
+    assert widths == {"B": [64, 64], "C": [64, 32]}
+    assert graph(read_listing(text, column="C"))["fc2"].output == Volume(10)
+
+
 @pytest.mark.parametrize("between", [" ", "\n", "\n\n", " | "])
 def test_one_column_of_vgg_on_a_line_or_on_many(between: str) -> None:
     said = ["conv3-64", "LRN", "maxpool", "conv1-128", "maxpool", "FC-4096", "FC-1000", "soft-max"]
@@ -336,6 +354,7 @@ def test_a_tidied_line_knows_where_its_signs_stood() -> None:
     assert line.bare == "CONV1: 5 x 5 filters => 28K"
     for word in ("CONV1", "filters", "28", "K"):
         assert raw[line.at(line.text.index(word)) :].startswith(word)
+    assert raw[line.at(line.text.index("=>")) :].startswith(r"\rightarrow")
 
 
 # ── whatever comes, a Reading or a Refusal, and soon ──

@@ -187,6 +187,8 @@ def _chain(text: str, sides: list[list[Token]]) -> Iterator[Chain]:
             continue
         last = n == len(sides) - 1
         for first in range(1 if read else len(side)):
+            if first and side[first - 1].kind in "+-*/":  # the middle of a sum is not what is meant
+                continue
             value, used = _total(side[first:])
             if value is not None and ((last and read) or first + used == len(side)):
                 start, end = side[first].at, side[first + used - 1].end

@@ -96,7 +96,7 @@ def _part(text: str, row: Row) -> Blueprint:
                 one=_conv(one, 1),
                 three=Seq(reduce=_conv(three_in, 1), conv=_conv(three, 3)),
                 five=Seq(reduce=_conv(five_in, 1), conv=_conv(five, 5)),
-                pool=Seq(pool=MaxPool(3, 1, 1, fit="ceil"), project=_conv(pool, 1)),
+                pool=Seq(pool=MaxPool(3, 1, 1), project=_conv(pool, 1)),
             )
         case "inception":
             missing = [(i, said) for i, said in enumerate(WIDTHS) if not widths[i]]

@@ -21,6 +21,7 @@ from striate.blueprint.refusal import Refusal
 from striate.blueprint.volume import Volume
 
 PATIENCE = 12  # lines about something else, after which a network is done
+CLOSE = 2  # lines between a network and a total that is its own
 SHORT = 60  # signs of a line that only changes a stride or says "cannot"
 GRID = r"\[?\s*(\d{1,6}\s{0,3}x\s{0,3}\d{1,6}(?:\s{0,3}x\s{0,3}\d{1,7})?)(?![\dx])\s*\]?"
 GIVEN = re.compile(
@@ -269,9 +270,10 @@ class Walk:
         net.say(Count(line.number, about, kind, said, weights, biases))
 
     def _total(self, line: Line, found: re.Match[str]) -> bool:
-        """A total belongs to the listing whose lines say what it adds up."""
+        """A total is of the listing that it ends, or whose lines say what it adds up: decks have notes between."""
         net = self.net
-        if not net or not net.facts or net.form == EXAMPLE or not (figure := figure_in(found[2])):
+        ours = net and (self.idle <= CLOSE or (net.facts and net.form != EXAMPLE))
+        if not net or not ours or not (figure := figure_in(found[2])):
             return False
         if found[1].lower() != "memory":
             net.say(Count(line.number, "total", "parameters", figure, *net.totals[1:]))
