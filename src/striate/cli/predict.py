@@ -17,8 +17,8 @@ Examples:
   striate predict runs/photos cat.jpg --top 1
   striate predict runs/photos *.jpg --json | jq -r '[.image, .classes[0].label] | @tsv'
 
-MODEL is a model file or a run's folder; it says itself how images are prepared. An image that cannot be read is named on
-stderr, the others are predicted, and the exit code is then 2. With --json, one line of JSON an image.
+MODEL is a model file or a run's folder; it says itself how images are prepared. An image that cannot be read is named
+on stderr, the others are predicted, and the exit code is then 2. With --json, one line of JSON an image.
 """
 
 

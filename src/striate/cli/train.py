@@ -77,18 +77,16 @@ def command(
         click.echo(f"Left out: {skipped.reason}", err=True)
     control = Control()
     folder = out or Path("runs") / Path(net).stem.partition("(")[0]
-    done = watched(train(model, fitted.data, recipe, out=folder, control=control), control)
-    where = done[0]
-    if not done[1].finished:
-        click.echo(stopped(done[1], where), err=True)
+    where, done = watched(train(model, fitted.data, recipe, out=folder, control=control), control)
+    if not done.finished:
+        click.echo(stopped(done, where), err=True)
         sys.exit(130)
     from striate.nn import load
 
     metrics = evaluate(load(where / "model.safetensors"), fitted.data)
-    click.echo(
-        f"On the {metrics.examples:,} test images: {metrics.top1:.2%} right, loss {metrics.loss:.4f}. {done[1].seconds:.1f} s."
-    )
-    click.echo(f"{where}/ has model.safetensors (epoch {done[1].kept}), recipe.json, log.jsonl, curves.png")
+    right = f"{metrics.top1:.2%} right, loss {metrics.loss:.4f}"
+    click.echo(f"On the {metrics.examples:,} test images: {right}. {done.seconds:.1f} s.")
+    click.echo(f"{where}/ has model.safetensors (epoch {done.kept}), recipe.json, log.jsonl, curves.png")
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -132,7 +130,9 @@ def watched(events: Any, control: Control) -> tuple[Path, Done]:
 
 
 def stopped(done: Done, folder: Path) -> str:
+    """What a run holds that was ended by hand."""
     if not done.kept:
         return f"Stopped before the first step was done: {folder}/ holds no model."
     right = f", {done.top1:.2%} of the images held out" if done.top1 is not None else ""
-    return f"Stopped after step {done.step:,}, in epoch {done.epoch}. Saved: {folder}/model.safetensors (as after epoch {done.kept}{right}), recipe.json, log.jsonl, curves.png"
+    saved = f"model.safetensors (as after epoch {done.kept}{right}), recipe.json, log.jsonl, curves.png"
+    return f"Stopped after step {done.step:,}, in epoch {done.epoch}. Saved in {folder}/: {saved}"

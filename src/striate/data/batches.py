@@ -52,7 +52,7 @@ class Batches:
 
 
 def shifted(pixels: Tensor, most: int, random: torch.Generator) -> Tensor:
-    """Each image moved by up to `most` cells along each axis, zeros coming in (pad and crop, as in AlexNet and ResNet)."""
+    """Each image moved by up to `most` cells along each axis, zeros coming in (pad and crop, as for ResNet)."""
     n, channels, height, width = pixels.shape
     padded = F.pad(pixels, (most,) * 4)
     down, right = torch.randint(2 * most + 1, (2, n), generator=random)

@@ -88,9 +88,10 @@ def _listings(root: Path, seed: int) -> tuple[dict[str, Listing], tuple[str, ...
         if name != "train":
             theirs, listings[name] = _classes(folder, known=classes)
             if unknown := [c for c in theirs if c not in classes]:
+                here = parts["train"].name
                 raise CannotRead(
-                    f"Cannot learn from {root}: {folder.name} has the class {unknown[0]}, {parts['train'].name} has not.",
-                    f"{parts['train'].name}: {', '.join(classes)}.",
+                    f"Cannot learn from {root}: {folder.name} has the class {unknown[0]}, {here} has not.",
+                    f"{here}: {', '.join(classes)}.",
                 )
     return listings, classes
 
@@ -161,7 +162,7 @@ def _glance(paths: list[Path]) -> list[Header]:
 def _decoded(
     listing: Listing, classes: tuple[str, ...], rule: Preprocessing, source: str
 ) -> tuple[Images, list[Skipped]]:
-    """Threads decode (the decoders release the GIL) into one tensor; what cannot be read is left out, and why is kept."""
+    """Threads decode (the decoders release the GIL) into one tensor; what cannot be read is left out, and why kept."""
     pixels = torch.empty(len(listing.paths), *rule.volume, dtype=torch.uint8)
 
     def decode(i: int) -> Skipped | None:

@@ -10,6 +10,10 @@ from striate.data import digits, folder, idx
 from striate.data.images import Images, Splits
 from striate.data.preprocessing import Grid, Preprocessing
 
+WAYS = (
+    "Data is: digits (they come with scikit-learn), a folder of IDX files as MNIST has them, "
+    "or a folder with a folder of images for each class."
+)
 SMALLEST, LARGEST = 1, 4096
 
 
@@ -34,7 +38,7 @@ def open_data(source: str | Path, size: int | Grid | None = None, channels: int 
         raise CannotRead(
             f"Cannot read data from {source}: it is {kind}.",
             "",
-            "Data is: digits (comes with Striate), a folder of IDX files as MNIST has them, or a folder with a folder of images for each class.",
+            WAYS,
         )
     if idx.is_idx(path):
         return _fitted(*idx.read(path), grid, channels)

@@ -25,7 +25,7 @@ class Curves:
 
 
 def smoothed(values: list[float], memory: float) -> list[float]:
-    """An exponential mean over about `memory` values, without the pull of a first value (Kingma & Ba 2014, section 3)."""
+    """An exponential mean over about `memory` values, unbiased at the start (Kingma & Ba 2014, section 3)."""
     keep, mean, weight, out = 1 - 1 / max(1.0, memory), 0.0, 0.0, []
     for value in values:
         mean, weight = keep * mean + (1 - keep) * value, keep * weight + (1 - keep)

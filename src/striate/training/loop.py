@@ -58,9 +58,10 @@ def train(
     _check(model, data, lesson, wanted, saved=out is not None)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = chosen(wanted.precision, getattr(model, "graph", None), place)
-    wanted = wanted.model_copy(update={"precision": str(dtype).removeprefix("torch.")})
+    threads = wanted.threads or torch.get_num_threads()
+    wanted = wanted.model_copy(update={"precision": str(dtype).removeprefix("torch."), "threads": threads})
     folder = claim(out) if out is not None else None
-    events = _events(model, lesson, wanted, folder, control or Control(), place, dtype)
+    events = _on_threads(threads, _events(model, lesson, wanted, folder, control or Control(), place, dtype))
     return recorded(events, folder, wanted) if folder else events
 
 
@@ -114,7 +115,7 @@ def _events(
 ) -> Iterator[Event]:
     assert recipe.epochs is not None
     torch.manual_seed(recipe.seed)  # what dropout draws
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     learnt, held = (
         images and replace(images, pixels=images.pixels.to(device)) for images in (lesson.learnt, lesson.held)
     )
@@ -162,7 +163,15 @@ def _events(
             break
         seconds = time.perf_counter() - begun - paused
         judged = evaluate(model, held, lesson.preprocessing) if held else None
-        now = Epoch(epoch, step, losses / seen, judged and judged.loss, judged and judged.top1, seconds, seen / seconds)
+        now = Epoch(
+            epoch,
+            step,
+            losses / seen,
+            judged.loss if judged else None,
+            judged.top1 if judged else None,
+            seconds,
+            seen / seconds,
+        )
         yield now
         highest = max(highest, now.top1 or 0.0)
         if _as_good(now, highest, len(held or ())) and _whole(model):
@@ -172,6 +181,15 @@ def _events(
         if control.stopped:
             break
     yield Done(not control.stopped, epoch, step, kept.epoch, kept.top1, time.perf_counter() - start)
+
+
+def _on_threads(threads: int, events: Iterator[Event]) -> Iterator[Event]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield from events
+    finally:
+        torch.set_num_threads(before)
 
 
 def loss_of(outputs: Tensor | dict[str, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:

@@ -58,22 +58,23 @@ def evaluate(model: nn.Module, data: Images | Splits, preprocessing: Preprocessi
 
     Raises CannotTrain where the images are not what the model reads.
     """
+    images = data.test if isinstance(data, Splits) else data
     if isinstance(data, Splits):
-        data, preprocessing = data.test, preprocessing or data.preprocessing
-    if not len(data):
-        raise CannotTrain(f"Cannot judge on {data.source}: there are no images.")
+        preprocessing = preprocessing or data.preprocessing
+    if not len(images):
+        raise CannotTrain(f"Cannot judge on {images.source}: there are no images.")
     preprocessing = preprocessing or preprocessing_of(model)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     was_training = model.training
     model.eval()
     try:
         logits, labels = [], []
-        for x, y in Batches(data, preprocessing, AT_ONCE, shuffle=False).epoch():
+        for x, y in Batches(images, preprocessing, AT_ONCE, shuffle=False).epoch():
             logits.append(main_way_out(model(x.to(device))).float())
             labels.append(y.to(device))
     finally:
         model.train(was_training)
-    return measured(torch.cat(logits), torch.cat(labels), data.classes)
+    return measured(torch.cat(logits), torch.cat(labels), images.classes)
 
 
 def measured(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Metrics:

@@ -19,7 +19,7 @@ DOWN: dict[str, Callable[[float], float]] = {
 
 
 def rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The learning rate of step 1, 2, … of `steps`: up in a straight line while warming up, then down; never quite 0."""
+    """The learning rate of step 1, 2, … of `steps`: straight up while warming up, then down; never quite 0."""
     rising = recipe.warm_up * steps
     if step <= rising:
         return recipe.lr * step / rising

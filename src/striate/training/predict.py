@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ def predictor(
     `model` is a trained network, its file, or its run's folder. Raises CannotRead, CannotLoad, CannotTrain (it does not
     say its classes or preprocessing).
     """
-    network = model if isinstance(model, nn.Module) else _load(Path(model))
+    network: Any = model if isinstance(model, nn.Module) else _load(Path(model))
     rule, classes = preprocessing_of(network), tuple(network.metadata["classes"])
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
 

@@ -19,10 +19,9 @@ def shown(events: Iterator[Event], stream: TextIO) -> Iterator[Event]:
 
 def introduction(event: Started) -> str:
     held = f", {event.validation:,} held out" if event.validation else ""
-    return (
-        f"{event.examples:,} images to learn from{held}, {len(event.classes)} classes; {event.parameters:,} parameters; "
-        f"{event.epochs} epochs, {event.steps:,} steps, {event.precision} on {event.device}"
-    )
+    images = f"{event.examples:,} images to learn from{held}, {len(event.classes)} classes"
+    way = f"{event.epochs} epochs, {event.steps:,} steps, {event.precision} on {event.device}"
+    return f"{images}; {event.parameters:,} parameters; {way}"
 
 
 def line(event: Epoch, epochs: int) -> str:

@@ -11,7 +11,7 @@ from striate.blueprint import CannotRead, CannotTrain, NotFound
 
 LONGEST = 1 << 20  # bytes of a recipe file
 STEPS = 2500  # what small data gets where nobody says how many epochs; large data gets FEWEST epochs
-FEWEST, MOST = 10, 60
+FEWEST, MOST = 10, 40
 
 
 class Recipe(BaseModel):
@@ -20,23 +20,26 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "default"
-    epochs: int | None = Field(None, ge=1, le=100_000)  # None: as many as make about 2,500 steps, from 10 to 60
-    batch_size: int = Field(64, ge=1, le=1 << 20)
+    epochs: int | None = Field(default=None, ge=1, le=100_000)  # None: as many as make about 2,500 steps, from 10 to 40
+    batch_size: int = Field(default=64, ge=1, le=1 << 20)
     optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd has Nesterov's momentum
-    lr: float = Field(3e-3, gt=0, le=1e3)  # the highest on its way
-    momentum: float = Field(0.9, ge=0, lt=1)  # adamw: beta 1
-    weight_decay: float = Field(0.05, ge=0, le=10)  # of weights, not of norms and biases
+    lr: float = Field(default=3e-3, gt=0, le=1e3)  # the highest on its way
+    momentum: float = Field(default=0.9, ge=0, lt=1)  # adamw: beta 1
+    weight_decay: float = Field(default=0.05, ge=0, le=10)  # of weights, not of norms and biases
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
-    warm_up: float = Field(0.2, ge=0, le=1)  # share of the steps on which the learning rate rises from 0
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    warm_up: float = Field(default=0.2, ge=0, le=1)  # share of the steps on which the learning rate rises from 0
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     auxiliary: float = Field(
-        0.3, ge=0, le=1
+        default=0.3, ge=0, le=1
     )  # weight of the loss at each further way out (Szegedy et al. 2014, section 5)
-    shift: int = Field(0, ge=0, le=64)  # augmentation: cells that an image is moved by, at most
+    shift: int = Field(default=0, ge=0, le=64)  # augmentation: cells that an image is moved by, at most
     flip: bool = False  # augmentation: left and right exchanged
-    validation: float = Field(0.1, ge=0, lt=0.9)  # share of the training images held out to choose the best epoch by
+    validation: float = Field(
+        default=0.1, ge=0, lt=0.9
+    )  # share of the training images held out to choose the best epoch by
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = Field(0, ge=0, lt=1 << 31)
+    threads: int | None = Field(default=None, ge=1, le=1024)  # of the processor; None: as torch has it
+    seed: int = Field(default=0, ge=0, lt=1 << 31)
 
     def resolved(self, examples: int) -> Recipe:
         """With the number of epochs said, for so many training images."""
