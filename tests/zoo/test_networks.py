@@ -7,7 +7,7 @@ import json
 import pytest
 
 from striate import blueprint, zoo
-from striate.blueprint import CannotMake, CannotRead, Graph, NotFound, draft, from_json, to_json
+from striate.blueprint import CannotMake, CannotRead, Graph, NotFound, draft, from_json, notation, to_json
 from striate.zoo import NETWORKS, Network
 
 EVERY = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
@@ -46,6 +46,8 @@ def test_text_and_json_give_the_network_back(network: Network) -> None:
     drawn = getattr(zoo, network.name)()
     assert from_json(json.loads(json.dumps(to_json(drawn)))) == drawn
     assert eval(repr(drawn), vars(blueprint)) == drawn
+    reading = notation.read(notation.write(drawn, network.input))
+    assert (reading.blueprint, reading.volume) == (drawn, network.input)
 
 
 def test_a_network_is_a_function_of_its_name() -> None:

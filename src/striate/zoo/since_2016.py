@@ -99,10 +99,11 @@ NETWORKS: tuple[Network, ...] = (
     ),
     *rows(
         *("mobilenet", 2017, MOBILENET_V1),
+        ("mobilenet_v1", IMAGE, 4_231_976, 568_740_352, TIMM, UNKNOWN, ""),
         (
-            *("mobilenet_v1", IMAGE, 4_231_976, 568_740_352),
+            *("mobilenet_v1_paper", IMAGE, 4_231_976, 568_740_352),
             "Table 4: 4.2 million parameters, 569 million multiply-adds",
-            *(one_crop(70.6, None, "Table 4"), ""),
+            *(one_crop(70.6, None, "Table 4"), "ReLU for ReLU6"),
         ),
     ),
     *rows(

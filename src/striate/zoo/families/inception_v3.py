@@ -36,7 +36,7 @@ def inception_v3(name: str, classes: int, aux: bool = False) -> Seq:
         mixed5d=narrow(64),
         mixed6a=Concat(
             three=conv(384, 3, 2),
-            threes=Seq(conv(64, 1), same(96, 3), conv(96, 3, 2)),
+            deep=Seq(conv(64, 1), same(96, 3), conv(96, 3, 2)),
             pool=MaxPool(3, 2),
         ),
         **{name: factorised(width) for name, width in inner.items()},
@@ -76,7 +76,7 @@ def narrow(projected: int) -> Concat:
     return Concat(
         one=conv(64, 1),
         five=Seq(conv(48, 1), same(64, 5)),
-        threes=Seq(conv(64, 1), same(96, 3), same(96, 3)),
+        deep=Seq(conv(64, 1), same(96, 3), same(96, 3)),
         pool=Seq(AvgPool(3, 1, 1), conv(projected, 1)),
     )
 
@@ -86,7 +86,7 @@ def factorised(inner: int) -> Concat:
     return Concat(
         one=conv(192, 1),
         seven=Seq(conv(inner, 1), same(inner, ROW), same(192, COLUMN)),
-        threes=Seq(conv(inner, 1), same(inner, COLUMN), same(inner, ROW), same(inner, COLUMN), same(192, ROW)),
+        deep=Seq(conv(inner, 1), same(inner, COLUMN), same(inner, ROW), same(inner, COLUMN), same(192, ROW)),
         pool=Seq(AvgPool(3, 1, 1), conv(192, 1)),
     )
 
@@ -97,6 +97,6 @@ def expanded() -> Concat:
     return Concat(
         one=conv(320, 1),
         three=Seq(conv(384, 1), fork),
-        threes=Seq(conv(448, 1), same(384, 3), fork),
+        deep=Seq(conv(448, 1), same(384, 3), fork),
         pool=Seq(AvgPool(3, 1, 1), conv(192, 1)),
     )

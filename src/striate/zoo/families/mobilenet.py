@@ -2,8 +2,8 @@
 
 `mobilenet_v1`: Howard et al. 2017, arXiv 1704.04861, Table 1. `width` is its width multiplier (0.75, 0.5, 0.25 in
 Table 6), the input's size its resolution multiplier (192, 160, 128 in Table 7). Table 1 gives the last depthwise
-convolution stride 2 with 7×7 both in front and behind: it is 1. ReLU as in the paper (ReLU6 in the authors' and
-timm's code).
+convolution stride 2 with 7×7 both in front and behind: it is 1. ReLU6 as in the weights that there are (the authors',
+timm's); `mobilenet_v1_paper` has the paper's ReLU.
 
 `mobilenet_v2`: Sandler et al. 2018, arXiv 1801.04381, Table 2, as in torchvision: every skip where the volume stays.
 `width` scales every layer but the last, which only grows; channels are rounded to eights.
@@ -71,10 +71,10 @@ WIDEST = 16.0
 
 
 def mobilenet(name: str, classes: int, width: float = 1.0) -> Seq:
-    """`mobilenet_v1`, `_v2`, `_v3_small`, `_v3_large`, `width` times as wide: 3×224×224 -> classes. Or CannotMake."""
+    """A network named above, `width` times as wide: 3×224×224 -> classes. Raises CannotMake."""
     if not 0 < width <= WIDEST:
         raise CannotMake(f"Cannot make {name}(width={width}): its width must be above 0 and at most {WIDEST:g}.")
-    return {"mobilenet_v1": _v1, "mobilenet_v2": _v2}.get(name, _v3)(name, classes, width)
+    return {"mobilenet_v1": _v1, "mobilenet_v1_paper": _v1, "mobilenet_v2": _v2}.get(name, _v3)(name, classes, width)
 
 
 def rounded(channels: float, divisor: int = 8) -> int:
@@ -106,11 +106,14 @@ def inverted_residual(
 
 
 def _v1(name: str, classes: int, width: float) -> Seq:
+    act = Activation("relu" if name.endswith("_paper") else "relu6")
+
     def block(channels: int, stride: int) -> Seq:
-        return Seq(conv_norm_act(None, 3, stride, groups=None), conv_norm_act(max(1, int(channels * width)), 1))
+        wide = max(1, int(channels * width))
+        return Seq(conv_norm_act(None, 3, stride, act, groups=None), conv_norm_act(wide, 1, act=act))
 
     blocks = [block(*row) for row in V1]
-    stem = conv_norm_act(max(1, int(32 * width)), 3, 2)
+    stem = conv_norm_act(max(1, int(32 * width)), 3, 2, act)
     return Seq(stem=stem, blocks=Seq(*blocks), mean=GlobalPool(), fc=Linear(classes))
 
 
