@@ -65,8 +65,8 @@ def move(
     """The weights of a state dict or a file into `network`: all, or none and a refusal.
 
     `except_` names parts ("fc", "layer4.2"), ours or theirs, that stay out; with `new_head`, heads stay as they are
-    where theirs do not fit. `classes` are the names of the source's classes: where the network's metadata has names too,
-    the rows of a head go by name. The channels of the input are adapted (`adapt.channels`).
+    where theirs do not fit. `classes` names the source's classes: where the network's metadata names its own too, the
+    rows of a head go by name. The channels of the input are adapted (`adapt.channels`).
     Raises CannotLoad, CannotRead, NotFound.
     """
     source = _source(state)
@@ -79,11 +79,7 @@ def move(
     fit = _fitter(network, source, list(classes or source.metadata.get("classes", ())))
     wanted = [name for name in mine if not under(name, apart)]
     theirs = pair(network.graph, source, wanted, lambda name, there: fit(name, there) is not None)
-    wanted = [
-        name
-        for name in wanted
-        if not under(theirs.get(name, ""), apart) and not (name.endswith(COUNTER) and name not in theirs)
-    ]
+    wanted = [name for name in wanted if not under(theirs.get(name, ""), apart) and not _old_counter(name, theirs)]
     steps = {name: step for name in wanted if name in theirs and (step := fit(name, theirs[name]))}
     lost = [name for name in wanted if name not in steps]
     kept = [name for name in lost if new_head and name in theirs and under(name, heads(network.graph))]
@@ -114,6 +110,11 @@ def to_names(network: Network, peer: str) -> dict[str, Tensor]:
     names = peer_names(network.graph, peer)
     split = ((name.rpartition("."), tensor) for name, tensor in network.state_dict().items())
     return {f"{names[layer]}.{leaf}": tensor for (layer, _, leaf), tensor in split}
+
+
+def _old_counter(name: str, theirs: Mapping[str, str]) -> bool:
+    """Whether it is a batch counter that a file of before 2018 lacks, the statistics themselves being there."""
+    return name.endswith(COUNTER) and name not in theirs and name.replace(COUNTER, "running_mean") in theirs
 
 
 def _source(state: Mapping[str, Tensor] | Source | str | Path) -> Source:

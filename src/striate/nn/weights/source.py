@@ -136,7 +136,7 @@ def _npz(path: Path, size: int) -> Source:
     def read(name: str) -> Tensor:
         with archive.open(f"{name}.npy") as member:
             array = np.lib.format.read_array(member, allow_pickle=False)
-        return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)))
+        return torch.from_numpy(np.array(array, array.dtype.newbyteorder("="), order="C"))
 
     return Source(path.name, shapes, read)
 
