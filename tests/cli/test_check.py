@@ -19,6 +19,16 @@ Number of parameters in this layer?
 => 76*10 = 750
 """
 
+TABLE = """\
+ConvNet Configuration
+A\tB
+8 weight layers\t3 weight layers
+conv3-8\tconv3-8
+\tconv3-4
+maxpool
+FC-10
+"""
+
 
 def striate(*arguments: str, text: str | bytes = "") -> subprocess.CompletedProcess[str]:
     given = text.encode() if isinstance(text, str) else text
@@ -71,12 +81,10 @@ def test_json_for_scripts() -> None:
 
 
 def test_one_column_of_a_table() -> None:
-    table = "A\tB\n8 weight layers\t2 weight layers\nconv3-8\tconv3-8\nmaxpool\nFC-10"
-    text = "ConvNet Configuration\n" + table
-    done = striate("-", "--column", "b", text=text)
-    assert done.stdout.startswith("line 3: column B weight layers: 2 stated, 2 computed: agrees\n1 claim:")
-    assert striate("-", "--column", "A", text=text).returncode == 1
-    missing = striate("-", "--column", "F", text=text)
+    done = striate("-", "--column", "b", text=TABLE)
+    assert done.stdout.startswith("line 3: column B weight layers: 3 stated, 3 computed: agrees\n1 claim:")
+    assert striate("-", "--column", "A", text=TABLE).returncode == 1
+    missing = striate("-", "--column", "F", text=TABLE)
     assert (missing.returncode, missing.stderr) == (2, 'No column "F". Known: A, B.\n')
 
 
@@ -114,6 +122,22 @@ def test_a_whole_deck(shared: Path) -> None:
     assert done.returncode == 1
     assert "line 974: total memory: 24M stated, 15,237,608 (15.24M) computed: differs" in done.stdout
     assert "line 1003: convolution1 parameters: 2.7K stated" in done.stdout
+
+
+def test_the_ledger_takes_one_network_of_a_listing_too() -> None:
+    def parameters(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "striate", "ledger", *arguments, "--input", "3x32x32", "--json"]
+        done = subprocess.run(command, input=TABLE, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stderr or json.loads(done.stdout)["totals"]["parameters"]
+
+    assert parameters("-", "--column", "B") == (0, 3 * 9 * 8 + 8 + 8 * 9 * 4 + 4 + 4 * 16 * 16 * 10 + 10)
+    assert parameters("-") == (2, "Cannot choose among 2 columns: A, B.\n    Name one, for instance: --column A\n")
+    pattern = "[(CONV-RELU)*N-POOL]*M-FC"
+    code, said = parameters(pattern)
+    assert (code, "--set N=2 --set M=3" in said) == (2, True)
+    sizes = ["--set", "CHANNELS=4", "--set", "CLASSES=10"]
+    assert parameters(pattern, "--set", "N=1", "--set", "M=1", *sizes) == (0, 3 * 9 * 4 + 4 + 4 * 16 * 16 * 10 + 10)
+    assert parameters(pattern, "--set", "N")[0] == 2
 
 
 def test_on_a_terminal_it_is_a_table() -> None:

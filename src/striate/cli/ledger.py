@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ Examples:
   striate ledger alexnet --format html --out alexnet.html
   striate ledger runs/digits/model.safetensors      a model of yours
   echo '[(CONV-RELU)*2-POOL]*3-FC,SOFTMAX' | striate ledger - --input 3x32x32
+  striate ledger vgg.txt --column D                 one of the columns of VGG's table
+  striate ledger '[(CONV-RELU)*N-POOL]*M-FC' --set N=2 --set M=3 --input 3x32x32
   striate ledger resnet18 --json | jq .totals.parameters
 
 NET is a name of the zoo (striate models), a call of one, a blueprint or a listing in any notation,
@@ -35,6 +38,15 @@ FORMATS = ("table", "markdown", "csv", "json", "html")
 @click.argument("net", metavar="NET")
 @click.option(
     "--input", "volume", metavar="C×H×W", help="The volume it reads, for instance 3x224x224; a zoo network has its own."
+)
+@click.option("--column", metavar="NAME", help="Of a table of several networks, this one: D, 50-layer.")
+@click.option(
+    "--set",
+    "numbers",
+    metavar="LETTER=N",
+    multiple=True,
+    callback=lambda *given: _numbers(given[-1]),
+    help="A number for a letter of a pattern: --set N=2 --set M=3. CHANNELS, KERNEL, FC and CLASSES may be set too.",
 )
 @click.option("--batch", type=click.IntRange(1, 10**8), default=1, show_default=True, help="How many examples at once.")
 @click.option(
@@ -63,6 +75,8 @@ FORMATS = ("table", "markdown", "csv", "json", "html")
 def command(
     net: str,
     volume: str | None,
+    column: str | None,
+    numbers: dict[str, int],
     batch: int,
     dtype: str,
     fit: str | None,
@@ -78,12 +92,13 @@ def command(
     Parameters, multiply-adds, memory, what each cell sees of the input, and what goes unread; totals, shares, and
     whether the rules of thumb hold.
     """
+    from striate.blueprint.notation.text import Choice
     from striate.cost import ledger
     from striate.cost.blocks import deep
     from striate.cost.render import FORMATS as render
     from striate.cost.source import argument
 
-    named = argument(net)
+    named = argument(net, Choice(column, numbers))
     priced = ledger(named, volume, batch=batch, dtype=dtype, fit=fit, training=training, optimizer=optimizer)
     rows = deep(priced.rows, depth) if depth else priced.rows if full else None  # None: as the format likes it
     if form == "table" and out is None and sys.stdout.isatty():
@@ -93,6 +108,15 @@ def command(
     else:
         give(render[form](priced, rows), out)
     _skipped(named)
+
+
+def _numbers(given: tuple[str, ...]) -> dict[str, int]:
+    """N=2 as {"N": 2}."""
+    for one in given:
+        if not re.fullmatch(r"\s*[A-Za-z]+\s*=\s*[0-9]{1,9}\s*", one):
+            raise click.BadParameter(f"'{one}' is not a letter and its number; they are written N=2")
+    pairs = (one.split("=") for one in given)
+    return {name.strip(): int(number) for name, number in pairs}
 
 
 def give(text: str, out: Path | None) -> None:
@@ -108,4 +132,4 @@ def give(text: str, out: Path | None) -> None:
 def _skipped(named: Source) -> None:
     if named.skipped:
         lines = f"{len(named.skipped)} lines of {named.name}"
-        click.echo(f"Passed over {lines} that say nothing of the network; striate check shows them.", err=True)
+        click.echo(f"Passed over {lines} that say nothing of it; striate check --skipped shows them.", err=True)

@@ -13,6 +13,7 @@ from typing import Any
 from striate.blueprint.graph import Graph, Node, draft
 from striate.blueprint.layer import Layer
 from striate.blueprint.layers import LAYERS
+from striate.blueprint.notation.text import UNSAID, Choice
 from striate.blueprint.passes import replay
 from striate.blueprint.refusal import CannotRead, NotFound, Refusal
 from striate.blueprint.volume import Volume
@@ -94,42 +95,46 @@ def _traced(module: Any, fact: str) -> Source:
     return Source(type(module).__name__, trace(module))
 
 
-def argument(text: str) -> Source:
-    """What was typed on a command line: "-" and files too; `vgg16` is the zoo's even beside such a file (./vgg16)."""
+def argument(text: str, choice: Choice = UNSAID) -> Source:
+    """What was typed on a command line: "-" and files too; `vgg16` is the zoo's even beside such a file (./vgg16).
+
+    `choice` is of one network, where a listing leaves several open.
+    """
     path = Path(text)
     like_a_file = not re.search(r"[\s()\[\]]", text) and ("/" in text or path.suffix.lower() in FILES)
-    return from_file(text) if text == "-" or like_a_file or (path.is_file() and not _is_call(text)) else _named(text)
+    a_file = text == "-" or like_a_file or (path.is_file() and not _is_call(text))
+    return from_file(text, choice) if a_file else _named(text, choice)
 
 
 def _is_call(text: str) -> re.Match[str] | None:
     return re.fullmatch(r"\s*([\w.-]+)\s*(\(.*\))?\s*", text, re.DOTALL)
 
 
-def _named(text: str) -> Source:
+def _named(text: str, choice: Choice = UNSAID) -> Source:
     """A zoo name or call where it looks like one; else a notation."""
     if (call := _is_call(text)) and call[1] not in LAYERS and call[1] not in WIRINGS:
         from striate import zoo
 
         entry, blueprint = zoo.call(text.strip())
         return Source(text.strip(), blueprint, entry.input, entry=entry)
-    return from_text(text, "the text")
+    return from_text(text, "the text", choice)
 
 
-def from_text(text: str, name: str) -> Source:
+def from_text(text: str, name: str, choice: Choice = UNSAID) -> Source:
     """A network in any notation. Raises CannotRead with line and column."""
     from striate.blueprint.notation import read
 
-    reading = read(text)
+    reading = read(text, choice=choice)
     return Source(name, reading.blueprint, reading.volume, tuple(reading.skipped))
 
 
-def from_file(path: str | Path) -> Source:
+def from_file(path: str | Path, choice: Choice = UNSAID) -> Source:
     """A model (.safetensors), a blueprint or graph (.json), a text in any notation ("-": what is piped in).
 
     Raises CannotRead.
     """
     if str(path) == "-":
-        return from_text(_decoded(sys.stdin.buffer.read(LONGEST + 1), "what is piped in"), "the text")
+        return from_text(_decoded(sys.stdin.buffer.read(LONGEST + 1), "what is piped in"), "the text", choice)
     path = Path(path)
     if path.suffix == ".safetensors":
         from striate.blueprint.modelfile import read_header
@@ -143,7 +148,7 @@ def from_file(path: str | Path) -> Source:
         if isinstance(error, Refusal):
             raise
         raise CannotRead(f"Cannot read {path}: {(getattr(error, 'strerror', None) or str(error)).lower()}.") from None
-    return _from_json(text, path) if path.suffix == ".json" else replace(from_text(text, path.name), name=path.name)
+    return _from_json(text, path) if path.suffix == ".json" else from_text(text, path.name, choice)
 
 
 def _from_json(text: str, path: Path) -> Source:

@@ -12,16 +12,18 @@ from collections.abc import Mapping
 
 from striate.blueprint.layer import Layer
 from striate.blueprint.layers import LAYERS
-from striate.blueprint.notation.text import Reading, Skipped, check_length
+from striate.blueprint.notation.text import UNSAID, Choice, Reading, Skipped, check_length
 from striate.blueprint.refusal import CannotRead, Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.wiring import Blueprint
 
-__all__ = ["Reading", "Skipped", "read", "write"]
+__all__ = ["Choice", "Reading", "Skipped", "read", "write"]
 
 
-def read(text: str, layers: Mapping[str, type[Layer]] = LAYERS) -> Reading:
+def read(text: str, layers: Mapping[str, type[Layer]] = LAYERS, choice: Choice = UNSAID) -> Reading:
     """The network that a text describes, in whichever form. Your own layers go in `layers`, by class name.
+
+    `choice` is for what only a listing leaves open: Choice(column="D"), Choice(numbers={"N": 2}).
 
     Raises CannotRead, with `line` and `column`. Nothing in the text is run, and repeats are counted before they are
     drawn.
@@ -29,14 +31,15 @@ def read(text: str, layers: Mapping[str, type[Layer]] = LAYERS) -> Reading:
     from striate.blueprint.notation.canonical import read_canonical
 
     check_length(text)
-    try:
-        return read_canonical(text, layers)
-    except CannotRead:
-        if not _is_listing(text, layers):
-            raise
+    if choice == UNSAID:
+        try:
+            return read_canonical(text, layers)
+        except CannotRead:
+            if not _is_listing(text, layers):
+                raise
     from striate.blueprint.notation.listing import read_listing
 
-    return read_listing(text)
+    return read_listing(text, *choice)
 
 
 def _is_listing(text: str, layers: Mapping[str, type[Layer]]) -> bool:

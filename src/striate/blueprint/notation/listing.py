@@ -17,11 +17,11 @@ from striate.blueprint.notation.googlenet import read_googlenet
 from striate.blueprint.notation.pattern import Pattern, find_pattern
 from striate.blueprint.notation.pattern import listing as fill
 from striate.blueprint.notation.resnet import read_resnet
-from striate.blueprint.notation.text import Reading, Skipped, check_length, near
+from striate.blueprint.notation.text import UNSAID, Reading, Skipped, check_length, near
 from striate.blueprint.notation.tidy import Line, tidy
 from striate.blueprint.notation.vgg import read_vgg
 from striate.blueprint.notation.walk import Walk
-from striate.blueprint.refusal import CannotRead, Refusal
+from striate.blueprint.refusal import CannotRead
 
 BLOCKS: tuple[Callable[[str, list[Line], int], Block | None], ...] = (
     read_vgg,
@@ -29,7 +29,6 @@ BLOCKS: tuple[Callable[[str, list[Line], int], Block | None], ...] = (
     read_resnet,
     read_convops,
 )
-NO_NUMBERS: Mapping[str, int] = {}
 
 
 class Found(NamedTuple):
@@ -84,7 +83,7 @@ def check(text: str) -> Found:
     return Found(tuple(listings), tuple(patterns), tuple(sorted(claims, key=lambda one: one.line)), skipped)
 
 
-def read_listing(text: str, column: str | None = None, numbers: Mapping[str, int] = NO_NUMBERS) -> Reading:
+def read_listing(text: str, column: str | None = None, numbers: Mapping[str, int] = UNSAID.numbers) -> Reading:
     """The one network of a text in a form of lectures and papers.
 
     `column` chooses in a table of several ("D", "50-layer"); `numbers` are for the letters of a pattern and what it
@@ -134,12 +133,3 @@ def _chosen(listings: list[Listing], column: str | None) -> Listing:
     raise CannotRead(
         f"Cannot choose among {len(distinct)} networks: {'; '.join(shown)}{more}.", "", "Keep the lines of one."
     )
-
-
-def looks_like_listing(text: str) -> bool:
-    """Whether a text is written in a form of lectures and papers, so that a slip in it is told in that form's words."""
-    try:
-        found = check(text)
-    except Refusal:
-        return True
-    return bool(found.listings or found.patterns)

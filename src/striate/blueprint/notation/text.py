@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from striate.blueprint.refusal import CannotRead
@@ -36,6 +37,16 @@ class Reading(NamedTuple):
     skipped: tuple[Skipped, ...] = ()
     claims: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()  # what the text leaves open, and what was taken
+
+
+class Choice(NamedTuple):
+    """Which network of a text that leaves it open: a column of a table of several, numbers for a pattern's letters."""
+
+    column: str | None = None
+    numbers: Mapping[str, int] = MappingProxyType({})
+
+
+UNSAID = Choice()
 
 
 def refuse(text: str, at: int, what: str, ways: str = "") -> CannotRead:
