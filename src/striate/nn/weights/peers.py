@@ -11,6 +11,32 @@ layer{s}.{b}.sum.project        layer{s}.{b}.downsample.(0|1)
 fc                              fc
 """
 
+INCEPTION_V3 = """
+stem.0                          Conv2d_1a_3x3.(conv|bn)
+stem.1                          Conv2d_2a_3x3.(conv|bn)
+stem.2                          Conv2d_2b_3x3.(conv|bn)
+stem.4                          Conv2d_3b_1x1.(conv|bn)
+stem.5                          Conv2d_4a_3x3.(conv|bn)
+mixed{m}.one                    Mixed_{m}.branch1x1.(conv|bn)
+mixed{m}.pool.1                 Mixed_{m}.branch_pool.(conv|bn)
+mixed{m}.five.{i}               Mixed_{m}.branch5x5_{i+1}.(conv|bn)
+mixed6a.three                   Mixed_6a.branch3x3.(conv|bn)
+mixed6a.deep.{i}                Mixed_6a.branch3x3dbl_{i+1}.(conv|bn)
+mixed6{m}.deep.{i}              Mixed_6{m}.branch7x7dbl_{i+1}.(conv|bn)
+mixed6{m}.seven.{i}             Mixed_6{m}.branch7x7_{i+1}.(conv|bn)
+mixed7{m}.seven.{i}             Mixed_7{m}.branch7x7x3_{i+1}.(conv|bn)
+mixed{m}.three.1.0              Mixed_{m}.branch3x3_2a.(conv|bn)
+mixed{m}.three.1.1              Mixed_{m}.branch3x3_2b.(conv|bn)
+mixed{m}.three.{i}              Mixed_{m}.branch3x3_{i+1}.(conv|bn)
+mixed{m}.deep.2.0               Mixed_{m}.branch3x3dbl_3a.(conv|bn)
+mixed{m}.deep.2.1               Mixed_{m}.branch3x3dbl_3b.(conv|bn)
+mixed{m}.deep.{i}               Mixed_{m}.branch3x3dbl_{i+1}.(conv|bn)
+aux.aux.reduce                  AuxLogits.conv0.(conv|bn)
+aux.aux.conv                    AuxLogits.conv1.(conv|bn)
+aux.aux.fc                      AuxLogits.fc
+fc                              fc
+"""
+
 TORCHVISION = {
     "resnet": RESNET,
     "alexnet": """
@@ -39,6 +65,7 @@ aux{a}.{t}.fc1.fc                   aux{a}.fc1
 aux{a}.{t}.fc2                      aux{a}.fc2
 fc                              fc
 """,
+    "inception_v3": INCEPTION_V3,
     "densenet": """
 stem                            features.(conv|norm)0
 dense{s}.{b}.block.{i}          features.denseblock{s}.denselayer{b+1}.(conv|norm){i+1}
