@@ -9,7 +9,7 @@ import pytest
 
 from striate.blueprint import Graph, Refusal, Volume, draft
 from striate.blueprint.notation import Choice, Reading, read
-from striate.blueprint.notation.listing import read_listing
+from striate.blueprint.notation.listing import check, read_listing
 from striate.blueprint.notation.tidy import tidy
 from striate.blueprint.refusal import CannotRead
 
@@ -278,6 +278,29 @@ def test_a_list_of_operations_becomes_its_arms() -> None:
 def test_worked_examples(text: str, output: str, parameters: int) -> None:
     placed = graph(read_listing(text))
     assert (str(placed.output), placed.parameters) == (output, parameters)
+
+
+def test_zfnet_is_said_by_what_it_changes() -> None:
+    text = (
+        ALEXNET
+        + """
+AlexNet but:
+CONV1: change from (11x11 stride 4) to (7x7 stride 2)
+CONV3,4,5: instead of 384, 384, 256 filters use 512, 1024, 512
+"""
+    )
+    found = check(text)
+    alexnet, zfnet = found.listings
+    assert alexnet.blueprint == read_listing(ALEXNET).blueprint
+    placed = draft(zfnet.blueprint, zfnet.volume)
+    assert placed["conv1"].placed.weights["weight"] == (96, 3, 7, 7)
+    assert [str(placed[name].output) for name in ("conv1", "conv3", "conv4", "pool3")] == [
+        *("96×111×111", "512×27×27", "1024×27×27", "512×13×13")
+    ]
+    assert [(c.about, c.verdict) for c in zfnet.claims] == [(f"conv{n}", "agrees") for n in (1, 3, 4, 5)]
+    wrong = check(text.replace("(11x11 stride 4) to", "(11x11 stride 3) to")).listings[1].claims[0]
+    assert (wrong.stated, wrong.computed, wrong.verdict) == ("11x11 stride 3", "11x11 stride 4", "differs")
+    assert not check("AlexNet but:\nCONV1: change from (11x11 stride 4) to (7x7 stride 2)").listings
 
 
 def test_several_networks_are_not_one() -> None:

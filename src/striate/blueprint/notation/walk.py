@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+from striate.blueprint.notation.changes import FORM as CHANGED
+from striate.blueprint.notation.changes import Change, read_changes, varied
 from striate.blueprint.notation.claims import Claim, Listing, of_chain, of_figure, of_sum, of_volume, weights_of
 from striate.blueprint.notation.figures import AGREES, DIFFERS, Chain, Figure, chains, figure_in
 from striate.blueprint.notation.network import ALEXNET, EXAMPLE, LEDGER, Count, Network, of_each, of_number
@@ -53,6 +55,7 @@ class Walk:
         self.text = text
         self.listings: list[Listing] = []
         self.net: Network | None = None
+        self.model: Network | None = None  # the last listing, which others may be changes of
         self.told: set[tuple[int, int]] = set()
         self.idle = 0  # lines since the network was last spoken of
         self.topic: tuple[str, bool] | None = None  # what the next sum is about, and whether of each neuron
@@ -80,6 +83,8 @@ class Walk:
             self.net.uncounted = True
         if found := TOTAL.match(line.text):
             return self._total(line, found)
+        if changes := read_changes(line):
+            return self._vary(line, changes)
         if row := read_row(self.text, line):
             self._row(line, row)
             return True
@@ -130,6 +135,19 @@ class Walk:
             what()
         except Refusal as refusal:
             raise refuse(self.text, line.at(0), refusal.fact) from None
+
+    def _vary(self, line: Line, changes: list[Change]) -> bool:
+        """The network before, a little different: only where there is one with such layers."""
+        model = self.net if self.net and self.net.form != EXAMPLE else self.model
+        if not model or not any(change.name in model.specs for change in changes):
+            return False
+        if model.form != CHANGED:
+            self.close()
+        try:
+            self.net = varied(model, line.number, changes)
+        except Refusal as refusal:
+            raise refuse(self.text, line.at(0), refusal.fact) from None
+        return True
 
     def _loosened(self, line: Line, spec: Spec) -> Spec:
         """The stride that the line before spoke of, where this line does not."""
@@ -292,4 +310,5 @@ class Walk:
         net, self.net = self.net, None
         self.topic, self.whole = None, ""
         if net and net.specs:
+            self.model = net if net.form != EXAMPLE else self.model
             self.listings.append(net.listing())
