@@ -21,23 +21,24 @@ from striate.blueprint import (
     draft,
 )
 from striate.cost import ledger
-from striate.cost.holds import HOLDS, NOTHING, kind
+from striate.cost.holds import HOLDS, NOTHING, kinds
 from striate.cost.memory import STATE, homes, peak_bytes
 from striate.zoo import NETWORKS
 
-SMALL = [name for name, network in NETWORKS.items() if network.macs < 4e9]
+LEANEST = {network.family: name for name, network in sorted(NETWORKS.items(), key=lambda item: -item[1].macs)}
+SMALL = sorted(LEANEST.values())  # of each family the one that is soonest done
 
 
 def slow_peak(graph: Graph, batch: int, size: int) -> int:
     """At each step, every memory that somebody still has to read, counted anew."""
-    home = homes(graph)
+    home, kind = homes(graph, kinds(graph)), kinds(graph)
     nodes = list(graph)
     kept = {home[name] for name in graph.taps.values()} | {"input"}
     most = 0
     for i, node in enumerate(nodes):
         made = {home[earlier.name] for earlier in nodes[: i + 1]}
         wanted = {home[name] for later in nodes[i:] for name in later.inputs} | kept | {home[node.name]}
-        beside = HOLDS.get(kind(node), NOTHING).scratch
+        beside = HOLDS.get(kind[node.name], NOTHING).scratch
         scratch = beside(node, graph[node.inputs[0]], batch, size) if beside and home[node.name] == node.name else 0
         most = max(most, scratch + batch * size * sum(graph[name].output.size for name in made & wanted))
     return most
@@ -112,31 +113,20 @@ def test_torch_holds_exactly_that(name: str) -> None:
     x = torch.empty(2, *priced.input, device="meta")
     peak, saved = observed.inference_peak(module, x), observed.saved(module, x)
     statistics = 8 * max(row.output.channels for row in priced.rows)  # a norm's, which only the meta device makes
-    assert peak - statistics <= priced.totals.peak_bytes <= peak
     assert priced.training is not None
-    if name == "lenet5_paper":  # its subsampling's coefficients are copied, a thousandth
+    if {"scaled_tanh", "LocallyConnected"} & {*kinds(priced.graph).values()}:  # of several steps: to a thousandth
         assert priced.training.saved_bytes == pytest.approx(saved, rel=2e-3)
+        assert priced.totals.peak_bytes == pytest.approx(peak, rel=2e-3)
     else:
         assert priced.training.saved_bytes == saved
+        assert peak - statistics <= priced.totals.peak_bytes <= peak
 
 
-PADDED = {
-    "conv same",
-    "conv lopsided",
-    "conv ceil",
-    "max pool same",
-    "average pool lopsided",
-}  # torch pads a copy first
-ROUGH = {
-    "dropout of channels",
-    "drop path",
-    "select",
-    "gate of values",
-    "fractional pool",
-}  # a mask or an index fewer or more
+# A mask, a divisor, an index more or fewer than the table has.
+ROUGH = {"dropout of channels", "average pool lopsided", "select", "gate of values", "fractional pool"}
 
 
-@pytest.mark.parametrize("name", sorted(SPECIMENS.keys() - PADDED - ROUGH))
+@pytest.mark.parametrize("name", sorted(SPECIMENS.keys() - ROUGH))
 def test_every_layer_s_line_of_the_table_is_torch_s(name: str) -> None:
     torch = pytest.importorskip("torch")
     import observed

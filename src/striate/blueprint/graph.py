@@ -59,6 +59,9 @@ class Graph:
         except KeyError:
             raise NotFound("node", name, self._by_name) from None
 
+    def __deepcopy__(self, _: object) -> Graph:
+        return self  # a value: nothing in it changes
+
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
@@ -128,7 +131,10 @@ class Pen:
         layer, placed = self._placed(layer, source.placed.output)
         seen = source.field
         if placed.windows:
-            seen = Field(seen.rows.through(placed.windows[0]), seen.columns.through(placed.windows[1]))
+            rows, columns = placed.windows
+            across = seen.rows.through(rows)
+            alike = rows == columns and seen.rows == seen.columns
+            seen = Field(across, across if alike else seen.columns.through(columns))
         return self._write(
             Node(
                 self.room or _word(layer),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
 
-from striate.blueprint.graph import Graph, Node
+from striate.blueprint.graph import Graph
 from striate.blueprint.refusal import CannotMake, NotFound, Refusal
 from striate.blueprint.volume import LIMIT, Volume
+from striate.blueprint.window import Field
 from striate.cost.memory import BYTES, STATE, Training, buffer_bytes, peak_bytes, training_bytes
 from striate.cost.notes import notes
 from striate.cost.source import source
@@ -149,21 +150,27 @@ def ledger(
     )
 
 
-def _rows(graph: Graph, batch: int, size: int) -> Iterable[Row]:
+def _rows(graph: Graph, batch: int, size: int) -> Iterator[Row]:
+    """What follows from a layer on a volume is worked out once: blocks repeat, and share what `place` gave."""
     each = batch * size
-    said: dict[int, tuple[str, str]] = {}  # blocks repeat their layers: each is put into words once
+    said: dict[int, tuple[str, str]] = {}
+    worked: dict[int, tuple[int, int | None, int]] = {}
+    seen: Field | None = None
+    sizes: Pair = (1, 1)
+    jumps: tuple[int | Fraction, int | Fraction] = (1, 1)
     for node in graph.nodes:
-        placed, seen, op = node.placed, node.field, node.op
-        layer, label = said.get(id(op)) or said.setdefault(id(op), (op if isinstance(op, str) else repr(op), words(op)))
-        (rows, columns), output, macs = seen, placed.output, placed.macs
-        yield Row(
-            *(node.name, layer, output, _parameters(node), macs and macs * batch, each * output.size),
-            *((rows.size, columns.size), (rows.jump, columns.jump), placed.unread, label, node.gated),
-        )
-
-
-def _parameters(node: Node) -> int:
-    return 0 if node.twin or not node.placed.weights else sum(map(prod, node.placed.weights.values()))
+        name, op, _, placed, field, twin, gated = node
+        if (words_ := said.get(id(op))) is None:
+            words_ = said[id(op)] = (op if isinstance(op, str) else repr(op), words(op))
+        if (costs := worked.get(id(placed))) is None:
+            parameters = sum(map(prod, placed.weights.values()))
+            costs = worked[id(placed)] = parameters, placed.macs and placed.macs * batch, each * placed.output.size
+        if field is not seen:
+            seen, (rows, columns) = field, field
+            sizes, jumps = (rows.size, columns.size), (rows.jump, columns.jump)
+        parameters, macs, made = costs
+        own = 0 if twin else parameters
+        yield Row(name, words_[0], placed.output, own, macs, made, sizes, jumps, placed.unread, words_[1], gated)
 
 
 def _totals(graph: Graph, rows: tuple[Row, ...], batch: int, size: int) -> Totals:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
-from striate.blueprint.graph import Node
+from striate.blueprint.graph import Graph, Node
 from striate.blueprint.layer import pair
 
 INDEX = 8  # bytes of a max pool's index, an int64
@@ -26,22 +26,56 @@ class Holds(NamedTuple):
     scratch: Much | None = None
 
 
-def kind(node: Node) -> str:
-    """The word that these tables go by: "concat", "Conv", "relu", "max pool"."""
+def kinds(graph: Graph) -> dict[str, str]:
+    """The kind of every node by its name; equal blocks share what `place` gave, and are asked once."""
+    asked: dict[int, str] = {}
+    return {
+        node.name: asked.get(id(node.placed)) or asked.setdefault(id(node.placed), kind(node, graph))
+        for node in graph.nodes
+    }
+
+
+def kind(node: Node, graph: Graph) -> str:
+    """The word that these tables go by: "concat", "Conv", "relu", "max pool", "padded Conv"."""
     op: Any = node.op
     if isinstance(op, str):
         return op
     match name := type(op).__name__:
         case "Activation":
             return str(op.kind)
-        case "Pool":
-            return f"{op.kind} pool"
+        case "Conv" | "Pool":
+            what = name if name == "Conv" else f"{op.kind} pool"
+            return f"padded {what}" if _padding(node, graph[node.inputs[0]]) else what
         case "GlobalPool":  # to one cell it is a plain mean, which keeps nothing
             return f"global {op.kind}" if op.kind == "max" or not node.output.is_vector else name
         case "Select" if op.channels == tuple(range(op.channels[0], op.channels[0] + len(op.channels))):
             return "view"
+        case "Shuffle" if op.groups in (1, node.output.channels):
+            return "view"
         case _:
             return name
+
+
+def _padding(node: Any, source: Node) -> tuple[int, int] | None:
+    """Rows and columns of the padded copy that torch is given where it cannot say the padding itself; else None."""
+    op, grown, lopsided = node.op, [], False
+    if type(op).__name__ == "Conv" and op.transposed:
+        return None
+    for n, cells, window in zip(source.output.grid, node.output.grid, node.placed.windows, strict=True):
+        over = (cells - 1) * window.stride + window.reach - n - window.before
+        after = max(window.after, over) if op.fit == "ceil" and type(op).__name__ == "Conv" else window.after
+        lopsided |= after != window.before or (op.padding == "same" and window.stride > 1)
+        grown.append(n + window.before + after)
+    return (grown[0], grown[1]) if lopsided else None
+
+
+def _padded(node: Node, source: Node, batch: int, size: int) -> int:
+    """The copy with its padding."""
+    return batch * size * source.output.channels * prod(_padding(node, source) or (0,))
+
+
+def _both(*parts: Much) -> Much:
+    return lambda node, source, batch, size: sum(part(node, source, batch, size) for part in parts)
 
 
 def values(n: float) -> Much:
@@ -84,12 +118,15 @@ HOLDS: dict[str, Holds] = {
     **dict.fromkeys(("relu6", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus"), READ),
     **dict.fromkeys(("hardswish", "hardsigmoid"), READ),
     **dict.fromkeys(("max pool", "global max", "FractionalMaxPool"), LARGEST),
+    **dict.fromkeys(("padded Conv", "padded average pool"), Holds(saves=_padded, scratch=_padded)),
+    "padded max pool": Holds(saves=_both(_padded, _indices), scratch=_both(_padded, _indices)),
     "scaled_tanh": Holds(saves=values(1), scratch=values(1)),  # ~ the tanh before it is scaled
     "BatchNorm": Holds(reads=True, saves=_statistics(lambda node, batch: node.output.channels)),
     "GroupNorm": Holds(reads=True, saves=_statistics(lambda node, batch: batch * node.op.num_groups)),
     "LayerNorm": Holds(reads=True, saves=_statistics(lambda node, batch: batch * prod(node.output.grid))),
     "LocalResponseNorm": Holds(reads=True, saves=_normalising, scratch=values(2)),
     "LocallyConnected": Holds(saves=_patches, scratch=_patches),
+    "DropPath": Holds(saves=lambda node, source, batch, size: batch),  # a yes or no for each example
     "Dropout": Holds(saves=values(1)),  # the mask, as wide as the values; on a GPU one byte each
     "RadialBasis": Holds(saves=_distances, scratch=_distances),
     "Foreign": Holds(reads=True, gives=True),  # nobody knows

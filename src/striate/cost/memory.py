@@ -7,24 +7,19 @@ fragmentation). Both figures are tested against the storages that torch really m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import NamedTuple
 
 from striate.blueprint.graph import Graph
 from striate.blueprint.wiring import JOINS
-from striate.cost.holds import HOLDS, INDEX, NOTHING, kind
+from striate.cost.holds import HOLDS, INDEX, NOTHING, kinds
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "float64": 8}
 STATE = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "plain": 0}  # numbers kept for each parameter; sgd has momentum
-OVERWRITES = {"relu", "relu6"}
-FRESH = {
-    *JOINS,
-    "Conv",
-    "Linear",
-    "BatchNorm",
-    "LocallyConnected",
-}  # may be overwritten: no gradient needs them
+OVERWRITES = {"relu"}  # and relu6 outside training, where torch clones what that overwrites
+FRESH = {*JOINS, "Conv", "padded Conv", "Linear", "BatchNorm", "LocallyConnected"}  # may be: no gradient needs them
 PASSES = {"Identity", "view"}  # hand on what they read, as do dropout and drop path outside training
 
 
@@ -40,26 +35,24 @@ class Training(NamedTuple):
 
 def buffer_bytes(graph: Graph, size: int) -> int:
     """Running means and such; a scalar is a counter, an int64 whatever the dtype."""
-    shapes = [shape for node in graph.nodes if not node.twin for shape in node.placed.buffers.values()]
-    return sum(size * prod(shape) if shape else INDEX for shape in shapes)
+    held = [node.placed.buffers for node in graph.nodes if node.placed.buffers and not node.twin]
+    return sum(size * prod(shape) if shape else INDEX for shapes in held for shape in shapes.values())
 
 
-def homes(graph: Graph, training: bool = False) -> dict[str, str]:
+def homes(graph: Graph, kind: Mapping[str, str], training: bool = False) -> dict[str, str]:
     """For each node the node in whose memory its value lies: itself, or its input's home where it overwrites that."""
-    readers: dict[str, int] = {}
-    for node in graph.nodes:
-        for name in set(node.inputs):
-            readers[name] = readers.get(name, 0) + 1
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
     kept = set(graph.taps.values())
     passes = PASSES if training else PASSES | {"Dropout", "DropPath"}
+    overwrites = OVERWRITES if training else OVERWRITES | {"relu6"}
     found: dict[str, str] = {}
-    before: dict[str, str] = {}  # kinds of the nodes so far
     for node in graph.nodes:
-        what = before[node.name] = kind(node)
-        source = node.inputs[0] if node.inputs else ""
-        alone = source not in kept and readers.get(source) == 1
-        shares = what in passes or (what in OVERWRITES and alone and before[source] in FRESH)
-        found[node.name] = found[source] if shares else node.name
+        name = node.name
+        found[name] = name
+        if kind[name] in passes or kind[name] in overwrites:
+            source = node.inputs[0]
+            if kind[name] in passes or (kind[source] in FRESH and readers[source] == 1 and source not in kept):
+                found[name] = found[source]
     return found
 
 
@@ -68,20 +61,22 @@ def peak_bytes(graph: Graph, batch: int, size: int) -> int:
 
     Each value goes after its last reader; the input stays (its owner holds it), and so do the ways out.
     """
-    home = homes(graph)
-    last = {home[name]: i for i, node in enumerate(graph.nodes) for name in (*node.inputs, node.name)}
-    last |= dict.fromkeys([home["input"], *(home[name] for name in graph.taps.values())], len(graph.nodes))
-    going: dict[int, int] = {}  # after step i, so many bytes go
+    kind, each = kinds(graph), batch * size
+    home = homes(graph, kind)
+    last = {home[name]: node.name for node in graph.nodes for name in (*node.inputs, node.name)}
+    for name in ("input", *graph.taps.values()):
+        last[home[name]] = ""
+    going: dict[str, int] = dict.fromkeys(last.values(), 0)  # after a node, so many bytes go
     alive = most = 0
-    for i, node in enumerate(graph.nodes):
-        if home[node.name] == node.name:
-            made = batch * size * node.output.size
-            going[last[node.name]] = going.get(last[node.name], 0) + made
+    for node in graph.nodes:
+        name = node.name
+        if home[name] == name:
+            made = each * node.placed.output.size
+            going[last[name]] += made
             alive += made
-            holds = HOLDS.get(kind(node), NOTHING)
-            beside = holds.scratch(node, graph[node.inputs[0]], batch, size) if holds.scratch else 0
-            most = max(most, alive + beside)
-        alive -= going.get(i, 0)
+            beside = HOLDS.get(kind[name], NOTHING).scratch
+            most = max(most, alive + (beside(node, graph[node.inputs[0]], batch, size) if beside else 0))
+        alive -= going.get(name, 0)
     return most
 
 
@@ -91,10 +86,11 @@ def saved_bytes(graph: Graph, batch: int, size: int) -> int:
 
 
 def _saved(graph: Graph, batch: int, size: int) -> Iterator[int]:
-    home = homes(graph, training=True)
+    kind = kinds(graph)
+    home = homes(graph, kind, training=True)
     values: set[str] = set()
     for node in graph.nodes[1:]:
-        holds = HOLDS.get(kind(node), NOTHING)
+        holds = HOLDS.get(kind[node.name], NOTHING)
         if holds.reads:
             values.update(home[name] for name in node.inputs)
         if holds.gives:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import ceil
 from typing import TYPE_CHECKING
 
+from striate.cost.holds import kinds
 from striate.cost.memory import BYTES, homes
 from striate.cost.units import memory, share
 
@@ -59,7 +60,7 @@ def _where_macs(ledger: Ledger) -> Iterator[str]:
 
 
 def _in_place(ledger: Ledger) -> Iterator[str]:
-    home = homes(ledger.graph)
+    home = homes(ledger.graph, kinds(ledger.graph))
     own = (
         ledger.batch
         * BYTES[ledger.dtype]
