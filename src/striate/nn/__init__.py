@@ -1,4 +1,4 @@
-"""Blueprints as torch modules: build, run on any size they accept, fold, save, load."""
+"""Blueprints as torch modules: build, run on any size they accept, fold, save, load; anybody's module as a graph."""
 
 from striate.nn.build import Network, as_graph, build, initialise
 from striate.nn.files import save
@@ -7,6 +7,7 @@ from striate.nn.fractional import FractionalMaxPool2d
 from striate.nn.locally import LocallyConnected1d, LocallyConnected2d
 from striate.nn.modules import DropPath, LocalResponseNorm, Pad, PositionBias, RadialBasis, ScaledTanh
 from striate.nn.realise import realise
+from striate.nn.tracing import Traced, recognise, trace
 from striate.nn.weights import load, move, to_names
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "PositionBias",
     "RadialBasis",
     "ScaledTanh",
+    "Traced",
     "as_graph",
     "build",
     "fold",
@@ -27,6 +29,8 @@ __all__ = [
     "load",
     "move",
     "realise",
+    "recognise",
     "save",
     "to_names",
+    "trace",
 ]

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from striate.blueprint import CannotPlace, Field, Layer, Node, Pen, Placed, Refusal, Volume, Window
 from striate.blueprint.layer import Shape
+from striate.blueprint.window import Interval, Reading
 from striate.blueprint.wiring import JOINS
-from striate.nn.trace.axes import CHANNELS, COLUMNS, ROWS, Dim, Piece, Value, everything, renewed
-from striate.nn.trace.capture import Captured
-from striate.nn.trace.leaf import Traced
+from striate.nn.tracing.axes import CELL_BY_CELL, CHANNELS, COLUMNS, EVERYTHING, ROWS, Dim, Piece, Value, renewed
+from striate.nn.tracing.capture import Captured
+from striate.nn.tracing.leaf import Traced
 
-Windows = tuple[Window, Window]
+Windows = tuple[Reading | None, Reading | None]  # rows, columns; None: all of them
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Read(NamedTuple):
     """A value that a step reads: how its grid is read, and the multiply-adds of its gradient."""
 
     value: Value
-    windows: Windows | None = None  # None: cell by cell
+    windows: Windows = CELL_BY_CELL
     back: int = 0
 
 
@@ -192,10 +193,11 @@ class Scribe:
         if content and not output.is_vector and any(not read.value.home.is_vector for read in reads):
             gated = gated or any(read.value.home.is_vector for read in reads)
             reads = [read for read in reads if not read.value.home.is_vector]
+        whole = [Interval(0, n - 1, 1) for n in self.pen.nodes["input"].output.grid]
         fields = []
         for read in reads:
-            seen, windows = self.node(read.value).field, read.windows
-            fields.append(seen if windows is None else Field(*(a.through(w) for a, w in zip(seen, windows, strict=True))))
+            axes = zip(self.node(read.value).field, read.windows, whole, strict=True)
+            fields.append(Field(*(all_ if window is None else seen.through(window) for seen, window, all_ in axes)))
         if not fields:
             return Field(), gated
         rows, columns = fields[0]
@@ -212,7 +214,7 @@ class Scribe:
         return self._solid[value]
 
     def _cut(self, call: Call, value: Value) -> Value:
-        windows = []
+        windows: list[Reading | None] = []
         for kind in (ROWS, COLUMNS):
             pieces = [piece for dim in value.dims for piece in dim if piece.kind == kind]
             left, start = prod(piece.size for piece in pieces), value.start[kind]
@@ -221,7 +223,7 @@ class Scribe:
             elif len(pieces) == 1:
                 windows.append(Window(1, pieces[0].stride, -start))
             else:
-                windows.append(Window(value.home[kind]))
+                windows.append(None)
         return self.traced(
             replace(call, op="slice", said="aten.slice"), [Read(value, (windows[0], windows[1]))], value.dims, shape=value.shape
         )
@@ -239,7 +241,7 @@ class Scribe:
             return value  # the right cells, whatever their order
         made = [self._as(kind, n) for kind, n in zip(kinds, value.shape, strict=False)]
         return self.traced(
-            replace(call, op="rearrange", said="aten.reshape"), [Read(value, everything(value.home))], made, shape=value.shape
+            replace(call, op="rearrange", said="aten.reshape"), [Read(value, EVERYTHING)], made, shape=value.shape
         )
 
     @staticmethod

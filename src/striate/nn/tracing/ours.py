@@ -8,8 +8,8 @@ from typing import Any
 
 from striate.blueprint import layers as L
 from striate.blueprint.layer import Layer
-from striate.nn.trace.axes import CHANNELS, Value, joined, plain
-from striate.nn.trace.scribe import Call, Const, Scribe
+from striate.nn.tracing.axes import CHANNELS, Value, joined, plain
+from striate.nn.tracing.scribe import Call, Const, Scribe
 
 Handler = Callable[[Scribe, Call], Value | None]
 
@@ -280,9 +280,10 @@ def pad(scribe: Scribe, call: Call) -> Value | None:
     if not isinstance(x, Value) or call["value"] or call["mode"] not in (None, "constant") or len(x.dims) != 4:
         return None
     left, right, top, bottom, before, behind = (*sides, *[0] * 6)[:6]
-    if before or behind < 0 or any(sides[6:]):
+    if not any(sides):
+        return x
+    if before or behind < 0 or any(sides[6:]) or not x.plain:
         return None
-    x = scribe.arranged(call, x)
     layer = L.Pad(((top, bottom), (left, right)), behind)
     return _given(scribe, call, scribe.layer(call, layer, x, word="pad"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -10,14 +11,14 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from striate.blueprint import Graph, Refusal, Volume
-from striate.nn.trace.axes import CHANNELS, Piece, Shape, Value, guessed, plain, renewed
-from striate.nn.trace.capture import Captured, capture
-from striate.nn.trace.leaf import Traced
-from striate.nn.trace.ours import OURS
-from striate.nn.trace.recognise import recognise
-from striate.nn.trace.rest import spent, traced
-from striate.nn.trace.scribe import Call, Const, Read, Scribe
-from striate.nn.trace.views import VIEWS
+from striate.nn.tracing.axes import CHANNELS, Piece, Shape, Value, guessed, plain, renewed
+from striate.nn.tracing.capture import Captured, capture
+from striate.nn.tracing.leaf import Traced
+from striate.nn.tracing.ours import OURS
+from striate.nn.tracing.recognise import recognise
+from striate.nn.tracing.rest import spent, traced
+from striate.nn.tracing.scribe import Call, Const, Read, Scribe
+from striate.nn.tracing.views import VIEWS
 
 __all__ = ["Traced", "recognise", "trace"]
 
@@ -39,6 +40,12 @@ def trace(module: nn.Module, volume: Volume | str | Any) -> Graph:
         volume = Volume(*volume).checked()
     captured = capture(module, volume)
     return _Reader(captured).graph()
+
+
+FACTORIES = {  # of what they are given they read the shape alone
+    *(f"{what}_like" for what in ("empty", "full", "ones", "rand", "randint", "randn", "zeros")),
+    *(f"new_{what}" for what in ("empty", "empty_strided", "full", "ones", "zeros")),
+}
 
 
 class Several(NamedTuple):
@@ -64,8 +71,6 @@ class _Reader:
         kinds = [spec.kind.name for spec in program.graph_signature.output_specs]
         given = [value for value, kind in zip(outputs, kinds, strict=True) if kind == "USER_OUTPUT"]
         taps = self._taps(given)
-        for path, layer in self.captured.leaves.items():  # in evaluation some are stepped over
-            del path, layer
         self.scribe.never_read()
         return Graph(tuple(self.scribe.pen.nodes.values()), taps)
 
@@ -112,7 +117,7 @@ class _Reader:
     def _step(self, node: torch.fx.Node, known: dict[Any, Any]) -> Any:
         args, kwargs = _resolved(node.args, known), _resolved(node.kwargs, known)
         if node.target is operator.getitem:
-            return self._item(node, *args)
+            return self._item(node, *args) if node.users else None
         schema = getattr(node.target, "_schema", None)
         bodies = [a for a in args if isinstance(a, torch.fx.GraphModule)]
         if len(bodies) == 1 and "wrap" in str(node.target):  # torch.no_grad(), autocast: the same steps inside
@@ -127,7 +132,7 @@ class _Reader:
 
     def _read(self, call: Call) -> Any:
         values = call.found(Value)
-        if not values:
+        if not values or call.op in FACTORIES:
             return _constant(call)
         first = next(iter(call.arguments.values()))
         if call.op in VIEWS and isinstance(first, Value):
@@ -156,17 +161,26 @@ class _Reader:
         if not isinstance(source, torch.fx.Node):
             return
         op = str(getattr(schema, "name", "")).rpartition("::")[2]
-        if op.endswith("_") and not op.startswith("_") and source in self.bases and isinstance(result, Value):
+        if op.endswith("_") and not op.startswith("_") and source in self.bases:
             base = self.bases[source]
-            whole = known.get(base)
-            if isinstance(whole, Value | Const) and whole.shape is not None:
-                call = Call("written", "aten.copy_", {}, (whole.shape,), False)
-                reads = [Read(v) for v in (whole, result) if isinstance(v, Value)]
-                dims = whole.dims if isinstance(whole, Value) and whole.whole else guessed(whole.shape)
-                consts = [whole] if isinstance(whole, Const) else []
-                known[base] = self.scribe.traced(call, reads, dims, consts=consts)
+            known[base] = self._with(known[base], known[source], result, node)
         elif op in VIEWS and op != "index":
             self.bases[node] = self.bases.get(source, source)
+
+    def _with(self, whole: Any, view: Any, part: Any, node: torch.fx.Node) -> Any:
+        """A tensor after something was written into a view of it."""
+        if isinstance(view, Value) and isinstance(part, Value) and view.whole and part.whole and whole.shape is not None:
+            if (all_of_it := part.viewed(whole.shape)) is not None:
+                return all_of_it
+        if isinstance(whole, Const) and isinstance(part, Const):
+            spent = None if None in (whole.macs, part.macs) else (whole.macs or 0) + (part.macs or 0)
+            return Const(whole.shape, tuple(dict.fromkeys(whole.reads + part.reads)), False, spent)
+        if not isinstance(whole, Value | Const) or not isinstance(part, Value | Const) or whole.shape is None:
+            return whole
+        call = replace(_call(node, None, (), {}), op="written", said="aten.copy_", shapes=(whole.shape,), several=False)
+        reads = [Read(v) for v in (whole, part) if isinstance(v, Value)]
+        dims = whole.dims if isinstance(whole, Value) and whole.whole else guessed(whole.shape)
+        return self.scribe.traced(call, reads, dims, consts=[v for v in (whole, part) if isinstance(v, Const)])
 
     def _taps(self, given: list[Any]) -> dict[str, str]:
         """The ways out by name: "out" the main one, the others by where in the module's result they stand."""

@@ -22,7 +22,7 @@ from torch.fx import config as fx_config
 
 from striate.blueprint import Identity, Layer, Refusal, Volume
 from striate.nn.build import Network
-from striate.nn.trace.recognise import recognise
+from striate.nn.tracing.recognise import recognise
 
 LARGE = 2**16  # numbers of a tensor that is no parameter and no buffer, above which its values are not kept
 _LIBRARY = torch.library.Library("striate", "FRAGMENT")

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from striate.blueprint import Select, Shuffle
-from striate.nn.trace.axes import CHANNELS, Value, plain
-from striate.nn.trace.scribe import Call, Scribe
+from striate.nn.tracing.axes import CHANNELS, Value, plain
+from striate.nn.tracing.scribe import Call, Scribe
 
 Result = Value | list[Value] | None
 View = Callable[[Scribe, Call, Value], Result]

@@ -59,7 +59,9 @@ def _(module: M.Select) -> Layer:
 
 
 @recognise.register
-def _(module: M.RadialBasis) -> Layer:
+def _(module: M.RadialBasis) -> Layer | None:
+    if module.codes.is_meta:
+        return None
     bits = module.codes.gt(0).tolist()
     return L.RadialBasis(tuple(sum(bit << (len(row) - 1 - i) for i, bit in enumerate(row)) for row in bits))
 

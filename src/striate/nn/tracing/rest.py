@@ -11,9 +11,10 @@ import torch
 from striate.blueprint import Window
 from striate.blueprint.layer import pair
 from striate.blueprint.window import Stretch
-from striate.nn.trace.axes import CHANNELS, COLUMNS, ROWS, Dim, Piece, Shape, Value, carried, everything, guessed, reading
-from striate.nn.trace.products import PRODUCTS, WORK, Unknown, Work, work
-from striate.nn.trace.scribe import Call, Const, Read, Scribe
+from striate.nn.tracing.axes import CELL_BY_CELL, CHANNELS, COLUMNS, EVERYTHING, ROWS, Dim, Piece, Shape, Value, carried, guessed, reading
+from striate.nn.tracing.products import PRODUCTS, WORK, Unknown, Work, work
+from striate.nn.tracing.scribe import Call, Const, Read, Scribe
+from striate.nn.tracing.views import VIEWS
 
 # Steps without a multiply-add of a matrix product, besides those that torch itself tags as element by element or as
 # reductions: what moves numbers, compares, sorts, pools, normalises, looks up, resizes. What is in neither is "?".
@@ -59,7 +60,7 @@ TAGS = {getattr(torch.Tag, name) for name in ("pointwise", "reduction") if hasat
 
 
 def free(call: Call) -> bool:
-    return call.said.startswith("aten.") and (call.op in FREE or bool(TAGS & set(call.tags)))
+    return call.said.startswith("aten.") and (call.op in FREE or call.op in VIEWS or bool(TAGS & set(call.tags)))
 
 
 def spent(call: Call) -> Work | None:
@@ -230,13 +231,23 @@ def _windows(call: Call, x: Value, values: list[Value], dims: tuple[Dim, ...]) -
         return Window(factor, factor), Window(factor, factor)
     if (sliding := _sliding(call, x)) is not None:
         return sliding
+    if call.op == "scaled_dot_product_attention":
+        return CELL_BY_CELL if x is call["query"] else _around(x, x.dims[:-2])
     if call.op in PRODUCTS and len(values) > 1:
-        return everything(x.home)
+        product = PRODUCTS[call.op](call)
+        letters = next((found for o, found in zip(product.operands, product.letters, strict=True) if o is x), "")
+        ours = [(dim, x.dims[letters.index(a)]) for a, dim in zip(product.out, dims, strict=True) if a in letters]
+        return _around(x, [own for dim, own in ours if {p.kind for p in dim} == {p.kind for p in own}])
     if TAGS & set(call.tags) and call.op not in ("cumsum",):
-        return reading(x.home, [d for d in dims] if len(dims) <= len(x.dims) else x.dims) if call.op in _REDUCING else None
+        return reading(x.home, dims) if call.op in _REDUCING else CELL_BY_CELL
     if call.op in PRODUCTS or call.op in _REDUCING or call.op in _BY_CELL:
         return reading(x.home, dims)
-    return everything(x.home)
+    return EVERYTHING
+
+
+def _around(x: Value, kept: Any) -> Any:
+    """A step between cells of a grid, whose windows (Swin's) are as coarse as what is kept: at most so many around."""
+    return tuple(w and (w if w.stride == 1 else Window(2 * w.kernel - 1, 1, w.kernel - 1, w.kernel - 1)) for w in reading(x.home, kept))
 
 
 _REDUCING = {"mean", "sum", "amax", "amin", "max", "min", "prod", "std", "var", "norm", "logsumexp", "argmax", "argmin", "any", "all"}
@@ -264,7 +275,7 @@ def _resized(call: Call, n: int, out: int) -> Any:
     """Output cell i sees what its centre lies between."""
     step = Fraction(n, out)
     if "_aa" in call.op:
-        return Window(n)
+        return None
     if "nearest" in call.op:
         return Stretch(0, 0, step)
     around = 1 if "bicubic" in call.op else 0

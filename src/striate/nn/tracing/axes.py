@@ -190,11 +190,11 @@ def carried(values: Sequence[Value], shape: Shape) -> tuple[Dim, ...]:
     return tuple(made)
 
 
-def reading(home: Volume, kept: Iterable[Dim]) -> tuple[Window, Window]:
+def reading(home: Volume, kept: Iterable[Dim]) -> tuple[Window | None, Window | None]:
     """How a step reads rows and columns whose result still has the pieces `kept`: cell by cell where all of an axis is,
-    in patches where only the coarse steps are, else the whole of it.
+    in patches where only the coarse steps are, else the whole of it (None).
     """
-    windows = []
+    windows: list[Window | None] = []
     for kind in (ROWS, COLUMNS):
         cells = home[kind]
         pieces = [piece for dim in kept for piece in dim if piece.kind == kind]
@@ -205,10 +205,9 @@ def reading(home: Volume, kept: Iterable[Dim]) -> tuple[Window, Window]:
         elif finest > 1 and left * finest == cells:
             windows.append(Window(finest, finest))
         else:
-            windows.append(Window(cells))
+            windows.append(None)
     return windows[0], windows[1]
 
 
-def everything(home: Volume) -> tuple[Window, Window]:
-    """The whole grid: the most that a step can read."""
-    return Window(home.height), Window(home.width)
+EVERYTHING = (None, None)  # the whole grid: the most that a step can read
+CELL_BY_CELL = (Window(1), Window(1))

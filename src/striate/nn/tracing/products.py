@@ -10,8 +10,8 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
-from striate.nn.trace.axes import Shape
-from striate.nn.trace.scribe import Call
+from striate.nn.tracing.axes import Shape
+from striate.nn.tracing.scribe import Call
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
