@@ -128,7 +128,8 @@ class Pen:
 
     def place(self, layer: Layer, x: Wire) -> str:
         source = self.nodes[self._single(x)]
-        layer, placed = self._placed(layer, source.placed.output)
+        volume = source.placed.output
+        _, layer, placed = self.known.get((id(layer), volume)) or self._placed(layer, volume)
         seen = source.field
         if placed.windows:
             rows, columns = placed.windows
@@ -142,23 +143,24 @@ class Pen:
                 (source.name,),
                 placed,
                 seen,
-                self._twin(placed),
+                self._twin(placed) if self.twin_of else None,
                 source.gated or layer.whole_grid,
             )
         )
 
-    def _placed(self, layer: Layer, volume: Volume) -> tuple[Layer, Placed]:
-        """The layer with its fit, on a volume. Blocks repeat: the same layer on the same volume is placed once."""
-        key = id(layer), volume  # an id stays its layer's as long as `known` holds the layer
-        if key not in self.known:
-            unsaid = self.fit and getattr(layer, "fit", self.fit) is None
-            fitted = replace(layer, fit=self.fit) if unsaid else layer  # type: ignore[call-arg]
-            try:
-                self.known[key] = layer, fitted, fitted.place(volume)
-            except Refusal as refusal:
-                refusal.where = refusal.where or self.room
-                raise
-        return self.known[key][1:]
+    def _placed(self, layer: Layer, volume: Volume) -> tuple[Layer, Layer, Placed]:
+        """The layer as said, with its fit, and placed. Blocks repeat: the same layer on the same volume is placed once.
+
+        (An id stays its layer's as long as `known` holds the layer.)
+        """
+        unsaid = self.fit and getattr(layer, "fit", self.fit) is None
+        fitted = replace(layer, fit=self.fit) if unsaid else layer  # type: ignore[call-arg]
+        try:
+            self.known[id(layer), volume] = found = layer, fitted, fitted.place(volume)
+        except Refusal as refusal:
+            refusal.where = refusal.where or self.room
+            raise
+        return found
 
     def join(self, how: str, wires: list[Wire], hint: str = "") -> str:
         sources = [self.nodes[self._single(x)] for x in wires]
@@ -210,7 +212,8 @@ class Pen:
         return self if home == self.room else replace(self, twin_of=(self.room, home))
 
     def _twin(self, placed: Placed) -> str | None:
-        if self.twin_of is None or not (placed.weights or placed.buffers):
+        assert self.twin_of is not None
+        if not (placed.weights or placed.buffers):
             return None
         here_room, home = self.twin_of
         twin = self.nodes.get(home + self.room.removeprefix(here_room))

@@ -35,6 +35,8 @@ class Placed(NamedTuple):
 
 def _whole(least: int) -> Any:
     def check(value: object) -> str | None:
+        if type(value) is int and least <= value <= LIMIT:
+            return None  # nearly always
         numbers = list(_flat(value))
         if not numbers or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
             return "a whole number"
