@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +14,12 @@ from torch import Tensor
 from striate.blueprint import CannotRead, Refusal
 from striate.data.decode import SUFFIXES, Header, read_header, read_image
 from striate.data.images import Images, Skipped, Splits, stratified
-from striate.data.memory import room_for
+from striate.data.memory import SMALLER, room_for
 from striate.data.preprocessing import Grid, Preprocessing
 
 TRAIN, VALIDATION, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
 HELD = 0.2  # of a folder without splits, for the test
+LARGEST_ICON = 256  # images all of one grid are taken as they are up to this; photos may be of one size by chance
 GLANCES = 64  # headers read to learn what the pictures are like
 UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
 
@@ -30,31 +31,31 @@ class Listing(NamedTuple):
     labels: Tensor
 
 
-def read(root: Path, channels: int | None, size: Grid | None, seed: int) -> Splits:
-    """Everything decoded, at the grid the network reads. Raises CannotRead, CannotTrain."""
+def read(root: Path, fitting: Callable[[int, Grid | None], Preprocessing], seed: int) -> Splits:
+    """Everything decoded, prepared by the rule that `fitting` gives for images of so many channels and that grid (None:
+    of many). Raises CannotRead, CannotTrain.
+    """
     listings, classes = _listings(root, seed)
     every = [path for listing in listings.values() for path in listing.paths]
     seen = _glance(every)
     native = seen[0].grid if len({header.grid for header in seen}) == 1 else None
-    if size is None and native and max(native) > 256:
-        native = None  # photos that happen to be of one size
-    rule = Preprocessing.fitting(channels or max((h.channels for h in seen), default=3), native, size)
-    room_for(len(every) * rule.volume.size, f"{len(every):,} images of {rule.volume}", "A smaller --size wants less.")
+    if native and max(native) > LARGEST_ICON:
+        native = None
+    rule = fitting(max((header.channels for header in seen), default=3), native)
+    room_for(len(every) * rule.volume.size, f"{len(every):,} images of {rule.volume}", SMALLER)
     images, skipped = {}, []
     for name, listing in listings.items():
-        images[name], lost = _decoded(listing, classes, rule, f"{root}")
+        images[name], lost = _decoded(listing, classes, rule, str(root))
         skipped += lost
     if len(skipped) > UNREADABLE * len(every):
         raise CannotRead(
             f"Cannot learn from {root}: {len(skipped)} of its {len(every)} images cannot be read.",
-            "\n    ".join(str(why) for _, why in skipped[:3]),
+            "\n    ".join(reason for _, reason in skipped[:3]),
             f"Up to {UNREADABLE:.0%} would be left out; take these away, or fetch them again.",
         )
-    held = images.get("test", images.get("validation"))
-    assert held is not None
     return Splits(
         images["train"],
-        held,
+        images["test"] if "test" in images else images["validation"],
         rule.measured(images["train"].pixels),
         images.get("validation") if "test" in images else None,
         tuple(skipped),
@@ -180,9 +181,3 @@ def _decoded(
     else:
         labels = listing.labels
     return Images(pixels, labels, classes, source), [skipped for skipped in lost if skipped]
-
-
-def counts(images: Images) -> dict[str, int]:
-    """How many images each class has."""
-    seen = Counter(images.labels.tolist())
-    return {name: seen[i] for i, name in enumerate(images.classes)}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from striate.blueprint import CannotTrain
 
+SMALLER = "A smaller --size wants less."
 SHARE = 0.8  # of what is free: the network and its activations want some, too
 
 

@@ -22,8 +22,8 @@ AT_ONCE = 1 << 26  # pixels changed at a time: memory stays bounded
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Channels to `channels`; short side scaled to `short` (0: until the centre `grid` can just be cut out), that centre
-    cut out; zeros around it to `size`; then (value/255 - mean)/std by channel. Heights come before widths.
+    """Channels to `channels`; short side scaled to `short` (0: until the centre `grid` can just be cut out), that
+    centre cut out; zeros around it to `size`; then (value/255 - mean)/std by channel. Heights come before widths.
     """
 
     channels: int
@@ -77,7 +77,9 @@ class Preprocessing:
         return F.pad(pixels, around) if any(around) else pixels
 
     def measured(self, pixels: Tensor) -> Preprocessing:
-        """With mean and deviation of these prepared images (uint8 N×C×H×W), by channel, in 0..1."""
+        """With mean and deviation of these prepared images (uint8 N×C×H×W), by channel, in 0..1, unless it has them."""
+        if self.mean:
+            return self
         counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in pixels.unbind(1)]).double()
         value, share = torch.arange(256, dtype=torch.double) / 255, counts / counts.sum(1, keepdim=True)
         mean = share @ value
@@ -100,12 +102,9 @@ class Preprocessing:
     def from_json(cls, data: Mapping[str, Any]) -> Preprocessing:
         """Back from a model file's metadata. Raises CannotRead."""
         try:
-            made = cls(
-                int(data["channels"]),
-                *(_pair(data[k]) for k in ("grid", "size")),
-                *(_floats(data[k]) for k in ("mean", "std")),
-                int(data.get("short", 0)),
-            )
+            grid, size, mean, std = (data[key] for key in ("grid", "size", "mean", "std"))
+            short = int(data.get("short", 0))
+            made = cls(int(data["channels"]), _pair(grid), _pair(size), _floats(mean), _floats(std), short)
         except (KeyError, TypeError, ValueError) as error:
             raise CannotRead(f"Cannot read how this model's images are prepared: {error!r} in {data!r}.") from None
         made.volume.checked()

@@ -2,58 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from striate.blueprint import CannotRead, CannotTrain
 from striate.data import digits, folder, idx
 from striate.data.images import Images, Splits
+from striate.data.memory import SMALLER, room_for
 from striate.data.preprocessing import Grid, Preprocessing
 
 WAYS = (
     "Data is: digits (they come with scikit-learn), a folder of IDX files as MNIST has them, "
     "or a folder with a folder of images for each class."
 )
-SMALLEST, LARGEST = 1, 4096
+LARGEST = 4096
 
 
-def open_data(source: str | Path, size: int | Grid | None = None, channels: int | None = None, seed: int = 0) -> Splits:
+def open_data(
+    source: str | Path,
+    size: int | Grid | None = None,
+    channels: int | None = None,
+    seed: int = 0,
+    preprocessing: Preprocessing | None = None,
+) -> Splits:
     """`"digits"`, a folder of IDX files, or a folder of pictures, as uint8 tensors of `channels`×`size`.
 
     `size` (None: as the images are) is the network's input: images a little smaller get zeros around them (28 -> 32, as
-    LeCun's), others are scaled (antialiased bilinear; the short side, then the centre). `seed` splits a folder that
-    comes without splits. Raises CannotRead for what is not there or not whole, CannotTrain for what cannot be learnt
-    from.
+    LeCun's), others are scaled (antialiased bilinear; the short side, then the centre). With `preprocessing`, a trained
+    network's, they are prepared as it says. `seed` splits a folder that comes without splits.
+
+    Raises CannotRead for what is not there or not whole, CannotTrain for what cannot be learnt from.
     """
     grid = (size, size) if isinstance(size, int) else size
-    if grid and not all(SMALLEST <= n <= LARGEST for n in grid):
-        raise CannotTrain(f"Cannot make images of {grid[0]}×{grid[1]}: sides go from {SMALLEST} to {LARGEST:,}.")
+    if grid and not all(1 <= n <= LARGEST for n in grid):
+        raise CannotTrain(f"Cannot make images of {grid[0]}×{grid[1]}: sides go from 1 to {LARGEST:,}.")
     if channels not in (None, 1, 3):
         raise CannotTrain(f"Cannot make images of {channels} channels: grey is 1, colour 3.")
-    if str(source) == "digits":
-        return _fitted(*digits.digits(), grid, channels)
+
+    def rule(seen: int, native: Grid | None) -> Preprocessing:
+        return preprocessing or Preprocessing.fitting(channels or seen, native, grid)
+
     path = Path(source)
+    if str(source) == "digits":
+        return _fitted(*digits.digits(), rule)
     if not path.is_dir():
         kind = "a file, not a folder" if path.is_file() else "not there"
-        raise CannotRead(
-            f"Cannot read data from {source}: it is {kind}.",
-            "",
-            WAYS,
-        )
-    if idx.is_idx(path):
-        return _fitted(*idx.read(path), grid, channels)
-    return folder.read(path, channels, grid, seed)
+        raise CannotRead(f"Cannot read data from {source}: it is {kind}.", ways=WAYS)
+    return _fitted(*idx.read(path), rule) if idx.is_idx(path) else folder.read(path, rule, seed)
 
 
-def _fitted(train: Images, test: Images, size: Grid | None, channels: int | None) -> Splits:
+def _fitted(train: Images, test: Images, rule: Callable[[int, Grid | None], Preprocessing]) -> Splits:
     """Splits of images that are all of one grid."""
     if len(train.labels.unique()) < 2:
+        count = len(train)
         raise CannotTrain(
-            f"Cannot learn from {train.source}: one class in its {len(train):,} images. To tell apart takes two."
+            f"Cannot learn from {train.source}: one class in its {count:,} images. To tell apart takes two."
         )
-    native = train.volume
-    rule = Preprocessing.fitting(channels or native.channels, native.grid, size)
-    train, test = (replace(images, pixels=rule.prepare(images.pixels)) for images in (train, test))
-    return Splits(
-        train, test, rule.measured(train.pixels), told=f"{len(train) + len(test):,} images, {rule.told(native.grid)}"
-    )
+    native, count = train.volume, len(train) + len(test)
+    wanted = rule(native.channels, native.grid)
+    room_for(count * wanted.volume.size, f"{count:,} images of {wanted.volume}", SMALLER)
+    train, test = (replace(images, pixels=wanted.prepare(images.pixels)) for images in (train, test))
+    return Splits(train, test, wanted.measured(train.pixels), told=f"{count:,} images, {wanted.told(native.grid)}")

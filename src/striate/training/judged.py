@@ -14,15 +14,14 @@ from striate.training.metrics import preprocessing_of
 
 
 def images_for(network: Any, data: str | Path, seed: int | None = None) -> Splits:
-    """`data` at the size, in the channels and by the statistics that the network's file says, its labels those of the
-    network's classes.
+    """`data` prepared as the network's file says, its labels those of the network's classes.
 
     Raises what opening data raises; CannotTrain for a class that the network does not know.
     """
     rule = preprocessing_of(network)
     if seed is None:
         seed = network.metadata.get("provenance", {}).get("recipe", {}).get("seed", 0)
-    splits = open_data(data, rule.size, rule.channels, seed)
+    splits = open_data(data, seed=seed, preprocessing=rule)
     known = list(network.metadata["classes"])
 
     def renamed(images: Images) -> Images:
@@ -34,4 +33,4 @@ def images_for(network: Any, data: str | Path, seed: int | None = None) -> Split
         place = torch.tensor([known.index(name) for name in images.classes])
         return replace(images, labels=place[images.labels], classes=tuple(known))
 
-    return replace(splits, train=renamed(splits.train), test=renamed(splits.test), preprocessing=rule)
+    return replace(splits, train=renamed(splits.train), test=renamed(splits.test))

@@ -53,8 +53,15 @@ def main_way_out(outputs: Tensor | dict[str, Tensor]) -> Tensor:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, data: Images | Splits, preprocessing: Preprocessing | None = None) -> Metrics:
+def evaluate(
+    model: nn.Module,
+    data: Images | Splits,
+    preprocessing: Preprocessing | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Metrics:
     """The model on images prepared as it wants them; of Splits, on `test`. The model's mode is given back as it was.
+
+    `preprocessing`: by default what comes with the data, or else what the model's file says. `dtype` is of products.
 
     Raises CannotTrain where the images are not what the model reads.
     """
@@ -70,7 +77,8 @@ def evaluate(model: nn.Module, data: Images | Splits, preprocessing: Preprocessi
     try:
         logits, labels = [], []
         for x, y in Batches(images, preprocessing, AT_ONCE, shuffle=False).epoch():
-            logits.append(main_way_out(model(x.to(device))).float())
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                logits.append(main_way_out(model(x.to(device))).float())
             labels.append(y.to(device))
     finally:
         model.train(was_training)

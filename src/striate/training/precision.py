@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from striate.blueprint import Graph
+from striate.blueprint import Conv, Graph
 
-# Below this, casting to and fro costs more than the products gain. Found on two cores of a Zen 4 by
-# benchmarks/precision: a rule rather than a stopwatch, so that the same seed gives the same weights.
+# Below this, bfloat16 gains little (LeNet-5: a tenth) and costs digits. A rule and no stopwatch, so that the same seed
+# gives the same weights. On a processor, one filter a channel is twice as slow in it (MobileNetV2 at 32×32, Zen 4).
 WORTH = 20_000_000  # MACs of one example
 
 
@@ -19,8 +19,12 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def chosen(wanted: str, graph: Graph | None, device: torch.device) -> torch.dtype:
-    """ "auto" decided; a word of a recipe otherwise."""
+    """A recipe's word; "auto" decided: bfloat16 where the hardware multiplies in it and the network gains by it."""
     if wanted != "auto":
         return getattr(torch, wanted)  # type: ignore[no-any-return]
-    worth = graph is not None and graph.macs >= WORTH
-    return torch.bfloat16 if worth and has_bfloat16(device) else torch.float32
+    gains = graph is not None and graph.macs >= WORTH and not (device.type == "cpu" and _depthwise(graph))
+    return torch.bfloat16 if gains and has_bfloat16(device) else torch.float32
+
+
+def _depthwise(graph: Graph) -> bool:
+    return any(isinstance(node.op, Conv) and node.op.groups != 1 for node in graph)

@@ -41,11 +41,9 @@ class Recipe(BaseModel):
     threads: int | None = Field(default=None, ge=1, le=1024)  # of the processor; None: as torch has it
     seed: int = Field(default=0, ge=0, lt=1 << 31)
 
-    def resolved(self, examples: int) -> Recipe:
-        """With the number of epochs said, for so many training images."""
-        if self.epochs is not None:
-            return self
-        return self.model_copy(update={"epochs": max(FEWEST, min(MOST, round(STEPS * self.batch_size / examples)))})
+    def epochs_for(self, examples: int) -> int:
+        """How often each of so many training images is seen."""
+        return self.epochs or max(FEWEST, min(MOST, round(STEPS * self.batch_size / examples)))
 
 
 def revised(base: Recipe | None = None, **fields: Any) -> Recipe:

@@ -1,0 +1,101 @@
+"""What a training is made of, found to go together before anything is written or run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from striate.blueprint import BatchNorm, CannotTrain, Graph
+from striate.cost.memory import training_bytes
+from striate.data import Batches, Images, Preprocessing, Splits, stratified
+from striate.data.memory import free
+from striate.training.precision import chosen
+from striate.training.recipe import Recipe
+
+
+class Lesson(NamedTuple):
+    """A network, images to learn from, images to choose the epoch by (or none), and a recipe with nothing left open."""
+
+    model: Any  # nn.Module; with a graph it can be saved
+    learnt: Images
+    held: Images | None
+    preprocessing: Preprocessing
+    recipe: Recipe
+    device: torch.device
+    dtype: torch.dtype  # of products
+
+    @property
+    def batches(self) -> Batches:
+        recipe = self.recipe
+        return Batches(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, recipe.shift, recipe.flip)
+
+
+def lesson(model: nn.Module, data: Splits, recipe: Recipe, device: torch.device, saved: bool) -> Lesson:
+    """All of it, on its device. Raises CannotTrain where network, data and recipe do not go together."""
+    learnt, held = data.train, data.validation
+    if held is None and round(recipe.validation * len(learnt)):
+        kept, out = stratified(learnt.labels, recipe.validation, recipe.seed)
+        learnt, held = learnt[kept], learnt[out]
+    graph: Graph | None = getattr(model, "graph", None)
+    if graph is not None:
+        _agree(graph, data)
+        _small_enough(graph, recipe, len(learnt), device)
+    elif saved:
+        raise CannotTrain(
+            "Cannot save this network: it was not built from a blueprint, so its file could not describe it.",
+            ways="Build it with striate.build; or train without out=.",
+        )
+    dtype = chosen(recipe.precision, graph, device)
+    closed = {
+        "epochs": recipe.epochs_for(len(learnt)),
+        "precision": str(dtype).removeprefix("torch."),
+        "threads": recipe.threads or torch.get_num_threads(),
+    }
+    there = [replace(i, pixels=i.pixels.to(device), labels=i.labels.to(device)) for i in (learnt, held) if i]
+    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    closed_recipe = recipe.model_copy(update=closed)
+    return Lesson(model, there[0], there[1] if held else None, data.preprocessing, closed_recipe, device, dtype)
+
+
+def _agree(graph: Graph, data: Splits) -> None:
+    volume, classes = data.preprocessing.volume, len(data.classes)
+    fact = f"Cannot train on {data.train.source}: the network"
+    if graph.volume != volume:
+        ways = f'Build it for them: build(network, "{"x".join(map(str, volume))}").'
+        raise CannotTrain(f"{fact} reads {graph.volume}, the images are {volume}.", ways=ways)
+    if graph.output != (classes, 1, 1):
+        ways = f"Give it their head: replace_head(graph, {classes})."
+        raise CannotTrain(f"{fact} gives {graph.output}, there are {classes} classes.", ways=ways)
+
+
+def _small_enough(graph: Graph, recipe: Recipe, examples: int, device: torch.device) -> None:
+    """Batches of two or more where a norm needs them, and no larger than memory."""
+    smallest, largest = examples // -(-examples // recipe.batch_size), min(recipe.batch_size, examples)
+    if smallest == 1 and (norm := next((n.name for n in graph if type(n.op) is BatchNorm and n.output.is_vector), "")):
+        fact = f"Cannot train with batches of one image: {norm} normalises over the batch."
+        raise CannotTrain(fact, ways="A batch size of 2 or more.")
+    if device.type != "cpu":
+        return
+    needed = lambda batch: training_bytes(graph, batch, 4, recipe.optimizer).total_bytes  # noqa: E731
+    if needed(largest) > (there := free()):
+        fits = next((batch for batch in (largest >> i for i in range(1, 21)) if batch and needed(batch) <= there), 0)
+        numbers = f"{needed(largest) / 1e9:,.1f} GB are wanted, {there / 1e9:,.1f} GB are free."
+        ways = f"A batch size of {fits} fits." if fits else "Not even one image fits; a smaller --size wants less."
+        raise CannotTrain(f"Cannot train with batches of {largest} images of {graph.volume}: {numbers}", ways=ways)
+
+
+def provenance(lesson: Lesson, epoch: int, top1: float | None) -> dict[str, Any]:
+    """Where a network's weights come from, for its file."""
+    return {
+        "data": Path(lesson.learnt.source).name,
+        "examples": len(lesson.learnt),
+        "held_out": len(lesson.held or ()),
+        "epoch": epoch,
+        "top1_held_out": top1,
+        "recipe": lesson.recipe.model_dump(),
+        "torch": torch.__version__,
+    }
