@@ -13,7 +13,16 @@ from striate.blueprint import Conv, LocalResponseNorm, LocallyConnected, Pad, Pl
 from striate.blueprint.layer import pair
 from striate.nn import build, trace
 
-QUICK = ("lenet5_paper", "alexnet_paper", "vgg_a_lrn", "googlenet", "resnet18", "resnet20", "densenet121", "mobilenet_v2")
+QUICK = (
+    "lenet5_paper",
+    "alexnet_paper",
+    "vgg_a_lrn",
+    "googlenet",
+    "resnet18",
+    "resnet20",
+    "densenet121",
+    "mobilenet_v2",
+)
 
 
 def plainly(node, volume):
@@ -33,7 +42,9 @@ def plainly(node, volume):
         op = Pad(tuple(pair(sides) for sides in pair(op.grid)), op.channels)
     if isinstance(op, LocalResponseNorm) and not op.average:
         op = replace(op, alpha=op.alpha * op.size, average=True)
-    placed: Placed = node.placed._replace(windows=None, weights=dict(node.placed.weights), buffers=dict(node.placed.buffers))
+    placed: Placed = node.placed._replace(
+        windows=None, weights=dict(node.placed.weights), buffers=dict(node.placed.buffers)
+    )
     return op, placed, node.field, node.gated
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,10 +14,10 @@ from torch.utils import _pytree as pytree
 from striate.blueprint import Graph, Refusal, Volume
 from striate.nn.tracing.axes import CHANNELS, Piece, Shape, Value, guessed, plain, renewed
 from striate.nn.tracing.capture import Captured, capture
-from striate.nn.tracing.leaf import Traced
+from striate.nn.tracing.leaf import DETACHED, Traced
 from striate.nn.tracing.ours import OURS
 from striate.nn.tracing.recognise import recognise
-from striate.nn.tracing.rest import spent, traced
+from striate.nn.tracing.rest import operands, spent, traced
 from striate.nn.tracing.scribe import Call, Const, Read, Scribe
 from striate.nn.tracing.views import VIEWS
 
@@ -36,7 +37,9 @@ def trace(module: nn.Module, volume: Volume | str | Any) -> Graph:
         raise Refusal(f"Cannot trace a {type(module).__name__}: an nn.Module is wanted.")
     if isinstance(volume, str):
         volume = Volume.parse(volume)
-    elif isinstance(volume, Volume) or (isinstance(volume, tuple) and volume and all(isinstance(n, int) for n in volume)):
+    elif isinstance(volume, Volume) or (
+        isinstance(volume, tuple) and volume and all(isinstance(n, int) for n in volume)
+    ):
         volume = Volume(*volume).checked()
     captured = capture(module, volume)
     return _Reader(captured).graph()
@@ -111,7 +114,11 @@ class _Reader:
             elif node.op == "call_function":
                 known[node] = self._step(node, known)
             elif node.op == "output":
-                return list(pytree.tree_leaves(_resolved(node.args[0], known), is_leaf=lambda x: x is None or isinstance(x, Several)))
+                return list(
+                    pytree.tree_leaves(
+                        _resolved(node.args[0], known), is_leaf=lambda x: x is None or isinstance(x, Several)
+                    )
+                )
         return []
 
     def _step(self, node: torch.fx.Node, known: dict[Any, Any]) -> Any:
@@ -122,18 +129,27 @@ class _Reader:
         bodies = [a for a in args if isinstance(a, torch.fx.GraphModule)]
         if len(bodies) == 1 and "wrap" in str(node.target):  # torch.no_grad(), autocast: the same steps inside
             inner = dict(zip(_placeholders(bodies[0]), args[args.index(bodies[0]) + 1 :], strict=True))
-            return self._run(bodies[0], inner)
+            given = self._run(bodies[0], inner)
+            learning = args[0] is not False
+            return given if learning else [self._cut_off(value, node) for value in given]
         if schema is None and not _tensors(node.meta.get("val")):
             return node.meta.get("val")
         call = _call(node, schema, args, kwargs)
         result = self._read(call)
         self._written(node, schema, known, result)
-        return result
+        return self._cut_off(result, node) if call.op == "detach" else result
+
+    def _cut_off(self, value: Any, node: torch.fx.Node) -> Any:
+        """No gradient goes back through what is detached, or was made under torch.no_grad()."""
+        if not isinstance(value, Value):
+            return value
+        call = replace(_call(node, None, (), {}), op="detach", said=DETACHED, shapes=(value.shape,), several=False)
+        return self.scribe.traced(call, [Read(value)], value.dims)
 
     def _read(self, call: Call) -> Any:
         values = call.found(Value)
         if not values or call.op in FACTORIES:
-            return _constant(call)
+            return _constant(call, self.captured.parameters)
         first = next(iter(call.arguments.values()))
         if call.op in VIEWS and isinstance(first, Value):
             seen = VIEWS[call.op](self.scribe, call, first)
@@ -149,8 +165,21 @@ class _Reader:
             if index == 0:
                 return of.first
             shape = _shape(node.meta["val"])
-            call = Call(f"{of.call.op}", f"{of.call.said}[{index}]", {"x": of.first}, (shape,), False, of.call.path, of.call.visit)
-            return self.scribe.traced(call, [Read(of.first)], guessed(shape) if shape is not None else (), label=f"{of.call.op.replace('_', ' ')} [{index}]")
+            call = Call(
+                f"{of.call.op}",
+                f"{of.call.said}[{index}]",
+                {"x": of.first},
+                (shape,),
+                False,
+                of.call.path,
+                of.call.visit,
+            )
+            return self.scribe.traced(
+                call,
+                [Read(of.first)],
+                guessed(shape) if shape is not None else (),
+                label=f"{of.call.op.replace('_', ' ')} [{index}]",
+            )
         if isinstance(of, Const):
             return Const(_shape(node.meta.get("val")), of.reads, False, of.macs)
         return of[index]
@@ -169,12 +198,20 @@ class _Reader:
 
     def _with(self, whole: Any, view: Any, part: Any, node: torch.fx.Node) -> Any:
         """A tensor after something was written into a view of it."""
-        if isinstance(view, Value) and isinstance(part, Value) and view.whole and part.whole and whole.shape is not None:
+        if (
+            isinstance(view, Value)
+            and isinstance(part, Value)
+            and view.whole
+            and part.whole
+            and whole.shape is not None
+        ):
             if (all_of_it := part.viewed(whole.shape)) is not None:
                 return all_of_it
         if isinstance(whole, Const) and isinstance(part, Const):
             spent = None if None in (whole.macs, part.macs) else (whole.macs or 0) + (part.macs or 0)
-            return Const(whole.shape, tuple(dict.fromkeys(whole.reads + part.reads)), False, spent)
+            return Const(
+                whole.shape, tuple(dict.fromkeys(whole.reads + part.reads)), False, spent, whole.back + part.back
+            )
         if not isinstance(whole, Value | Const) or not isinstance(part, Value | Const) or whole.shape is None:
             return whole
         call = replace(_call(node, None, (), {}), op="written", said="aten.copy_", shapes=(whole.shape,), several=False)
@@ -188,7 +225,10 @@ class _Reader:
         keys = [""] * len(given)
         if spec is not None and spec.num_leaves == len(given):
             paths, _ = pytree.tree_flatten_with_path(pytree.tree_unflatten(list(range(len(given))), spec))
-            keys = [".".join(str(getattr(k, "key", getattr(k, "idx", getattr(k, "name", k)))) for k in path) for path, _ in paths]
+            keys = [
+                ".".join(str(getattr(k, "key", getattr(k, "idx", getattr(k, "name", k)))) for k in path)
+                for path, _ in paths
+            ]
         call = Call("out", "aten.alias", {}, (None,), False)
         outs = []
         for key, value in zip(keys, given, strict=True):
@@ -198,7 +238,10 @@ class _Reader:
         if not outs:
             raise Refusal("Cannot trace a module whose result does not depend on its input: there is nothing to price.")
         main = next((i for i, (key, _) in enumerate(outs) if key == "out"), 0)
-        return {("out" if i == main else key if key and key != "out" else str(i)): node for i, (key, node) in enumerate(outs)}
+        return {
+            ("out" if i == main else key if key and key != "out" else str(i)): node
+            for i, (key, node) in enumerate(outs)
+        }
 
 
 def _input_dims(shape: Shape | None) -> tuple[tuple[Piece, ...], ...]:
@@ -209,18 +252,20 @@ def _input_dims(shape: Shape | None) -> tuple[tuple[Piece, ...], ...]:
     return guessed(shape)
 
 
-def _constant(call: Call) -> Any:
+def _constant(call: Call, parameters: Mapping[str, Any]) -> Any:
     """What is made of constants alone."""
     consts = call.found(Const)
     cost = spent(call)
     macs = [const.macs for const in consts] + [cost.macs if cost else None]
+    total = None if None in macs else sum(m or 0 for m in macs)
     reads = tuple(dict.fromkeys(name for const in consts for name in const.reads))
-    made = Const(call.shape, reads, False, None if None in macs else sum(m or 0 for m in macs))
-    if call.op in ("alias", "detach", "clone", "contiguous", "to", "_to_copy", "lift_fresh_copy", "lift_fresh") and consts:
-        return Const(call.shape, reads, consts[0].direct and call.op not in ("to", "_to_copy"), made.macs, consts[0].data)
-    if call.op == "unsqueeze" and consts and consts[0].direct:
-        return Const(call.shape, reads, False, made.macs)
-    return made
+    if call.op in ("alias", "detach", "clone", "contiguous", "lift_fresh_copy", "lift_fresh") and consts:
+        return replace(consts[0], macs=total)
+    back = sum(const.back for const in consts)
+    if cost and cost.back:
+        learned = (any(name in parameters for name in getattr(o, "reads", ())) for o in operands(call))
+        back += sum(n for n, wanted in zip(cost.back, learned, strict=True) if wanted)
+    return Const(call.shape, reads, False, total, back)
 
 
 def _call(node: torch.fx.Node, schema: Any, args: Any, kwargs: Any) -> Call:

@@ -97,7 +97,9 @@ class Value:
             return self._cell(at, first)
         if rest and (step != 1 or first % inner or count % inner):
             return None
-        return self._from(at, joined((Piece(kind, stride * step, count // inner), *rest)), kind, first // inner * stride, count)
+        return self._from(
+            at, joined((Piece(kind, stride * step, count // inner), *rest)), kind, first // inner * stride, count
+        )
 
     def _cell(self, at: int, index: int) -> Value:
         value = self
@@ -164,9 +166,7 @@ def renewed(dims: Sequence[Sequence[Piece]]) -> tuple[Volume, tuple[Dim, ...]]:
 def guessed(shape: Shape) -> tuple[Dim, ...]:
     """Axes of a tensor of which only the shape is known: a leading 1 is the batch, then channels first."""
     lead, body = (1, shape[1:]) if len(shape) > 1 and shape[0] == 1 else (0, shape)
-    kinds = {0: (), 1: (CHANNELS,), 2: (CHANNELS, ROWS)}.get(
-        len(body), (CHANNELS, *[ROWS] * (len(body) - 2), COLUMNS)
-    )
+    kinds = {0: (), 1: (CHANNELS,), 2: (CHANNELS, ROWS)}.get(len(body), (CHANNELS, *[ROWS] * (len(body) - 2), COLUMNS))
     return ((),) * lead + tuple(_full(kind, n) for kind, n in zip(kinds, body, strict=True))
 
 
@@ -181,7 +181,9 @@ def carried(values: Sequence[Value], shape: Shape) -> tuple[Dim, ...]:
         return guessed(shape)
     made: list[Dim] = []
     for i, n in enumerate(shape):
-        dim = next((v.dims[i] for v in values if len(v.dims) == len(shape) and prod(p.size for p in v.dims[i]) == n), None)
+        dim = next(
+            (v.dims[i] for v in values if len(v.dims) == len(shape) and prod(p.size for p in v.dims[i]) == n), None
+        )
         if dim is None:
             kinds = {piece.kind for v in values if len(v.dims) == len(shape) for piece in v.dims[i]}
             unused = {CHANNELS, ROWS, COLUMNS} - {p.kind for v in values for d in v.dims for p in d}

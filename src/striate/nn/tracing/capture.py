@@ -119,7 +119,9 @@ def _copied(module: nn.Module, mode: FakeTensorMode) -> nn.Module:
     for part in module.modules():
         for name, value in vars(part).items():
             if isinstance(value, Tensor) and id(value) not in memo:
-                memo[id(value)] = _fake(value, mode) if value.is_meta or value.numel() > LARGE else value.detach().clone()
+                memo[id(value)] = (
+                    _fake(value, mode) if value.is_meta or value.numel() > LARGE else value.detach().clone()
+                )
             elif name.endswith("_hooks") and isinstance(value, dict):
                 kept = {i: hook for i, hook in value.items() if "pre_hooks" in name and _torchs(hook)}
                 memo[id(value)] = OrderedDict(kept)
@@ -176,7 +178,11 @@ def _marked(module: nn.Module, fakes: nn.Module) -> dict[str, Layer]:
     ours = [name for name, part in module.named_modules() if isinstance(part, Network)]
     for name, part in module.named_modules():
         layer = recognise(part)
-        if layer is None and type(part) is nn.Identity and any(name.startswith(f"{net}." if net else "") for net in ours):
+        if (
+            layer is None
+            and type(part) is nn.Identity
+            and any(name.startswith(f"{net}." if net else "") for net in ours)
+        ):
             layer = Identity()
         if layer is not None:
             leaves[name] = layer
@@ -202,7 +208,9 @@ def _refused(module: nn.Module, inputs: Any, error: Exception) -> Refusal:
     if isinstance(error, Refusal):
         return error
     name, on = type(module).__name__, f" on {inputs}" if isinstance(inputs, Volume) else ""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename and f.name == "forward"]
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if "/torch/" not in f.filename and f.name == "forward"
+    ]
     where = f" ({frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
     by_value = any(word in type(error).__name__ for word in ("DataDependent", "UserError", "GuardOnData"))
     if by_value:

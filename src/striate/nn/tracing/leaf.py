@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from striate.blueprint import CannotPlace, Layer, Placed, Volume
 
+DETACHED = "aten.detach"
+
 
 @dataclass(frozen=True, repr=False)
 class Traced(Layer):
@@ -28,6 +30,11 @@ class Traced(Layer):
             why = f"It was traced on {self.reads}, and what it does elsewhere is not known."
             raise CannotPlace(self, volume, why, otherwise=f"trace the module again, on an input that gives {volume}")
         return self.placed
+
+    @property
+    def detached(self) -> bool:
+        """No gradient goes back through it."""
+        return self.op == DETACHED
 
     def __repr__(self) -> str:
         return self.said or self.op

@@ -60,8 +60,10 @@ def work(product: Product) -> Work:
         alone = {a for a in summed if own[i][a] == 1 or (i == 1 and own[0][a] == 1)}
         one = prod(sizes[a] for a in (left | right) if (a in later or a in summed) and a not in alone) if summed else 0
         macs += one
-        for j in range(i + 1):  # towards the right one, and back through each product that made the left one
-            back[j] += one if j in (0, i) else 0
+        back[i] += one
+        back[next((j for j in range(i) if getattr(product.operands[j], "reads", ())), 0)] += (
+            one  # what the left one is made of
+        )
         left = (left | right) & later
     return Work(macs, back)
 
@@ -91,7 +93,14 @@ def _einsum(call: Call) -> Product:
     said, arrow, out = equation.partition("->")
     spare = [c for c in LETTERS + LETTERS.upper() if c not in equation]
     inputs = said.split(",")
-    longest = max((len(shape_of(x)) - len(letters.replace("...", "")) for x, letters in zip(operands, inputs, strict=True) if "..." in letters), default=0)
+    longest = max(
+        (
+            len(shape_of(x)) - len(letters.replace("...", ""))
+            for x, letters in zip(operands, inputs, strict=True)
+            if "..." in letters
+        ),
+        default=0,
+    )
     dots = "".join(spare[:longest])
     filled = []
     for x, letters in zip(operands, inputs, strict=True):
@@ -121,7 +130,11 @@ PRODUCTS: dict[str, Callable[[Call], Product]] = {
     "linear": _last,
     "matmul": _of("self", "other"),
     "linalg_matmul": _of("input", "other"),
-    "inner": lambda call: Product([call["self"], call["other"]], [f"{LETTERS[: len(shape_of(call['self'])) - 1]}z", f"{LETTERS[10 : 9 + len(shape_of(call['other']))]}z"], LETTERS[: len(shape_of(call["self"])) - 1] + LETTERS[10 : 9 + len(shape_of(call["other"]))]),
+    "inner": lambda call: Product(
+        [call["self"], call["other"]],
+        [f"{LETTERS[: len(shape_of(call['self'])) - 1]}z", f"{LETTERS[10 : 9 + len(shape_of(call['other']))]}z"],
+        LETTERS[: len(shape_of(call["self"])) - 1] + LETTERS[10 : 9 + len(shape_of(call["other"]))],
+    ),
     "mm": _of("self", "mat2"),
     "bmm": _of("self", "mat2"),
     "mv": _of("self", "vec"),
@@ -182,7 +195,9 @@ def cell(call: Call) -> Work:
     """One step of a recurrent layer."""
     x = shape_of(call["input"])
     reading, state = (prod(shape_of(call[name])) * prod(x[:-1]) for name in ("w_ih", "w_hh"))
-    return Work(reading + state, [reading], reading + 2 * state)
+    states = call["hx"] if isinstance(call["hx"], list | tuple) else [call["hx"]]
+    begun = any(hasattr(h, "node") for h in states)  # else it is the first step, whose state nobody learns
+    return Work(reading + state, [reading], reading + state + begun * state)
 
 
 WORK: dict[str, Callable[[Call], Work]] = {

@@ -11,7 +11,20 @@ import torch
 from striate.blueprint import Window
 from striate.blueprint.layer import pair
 from striate.blueprint.window import Stretch
-from striate.nn.tracing.axes import CELL_BY_CELL, CHANNELS, COLUMNS, EVERYTHING, ROWS, Dim, Piece, Shape, Value, carried, guessed, reading
+from striate.nn.tracing.axes import (
+    CELL_BY_CELL,
+    CHANNELS,
+    COLUMNS,
+    EVERYTHING,
+    ROWS,
+    Dim,
+    Piece,
+    Shape,
+    Value,
+    carried,
+    guessed,
+    reading,
+)
 from striate.nn.tracing.products import PRODUCTS, WORK, Unknown, Work, work
 from striate.nn.tracing.scribe import Call, Const, Read, Scribe
 from striate.nn.tracing.views import VIEWS
@@ -51,7 +64,13 @@ FREE = frozenset(
     """.split()
 )
 WORDS = {
-    **{"scaled_dot_product_attention": "attention", "baddbmm": "matmul", "bmm": "matmul", "mm": "matmul", "mul": "multiply"},
+    **{
+        "scaled_dot_product_attention": "attention",
+        "baddbmm": "matmul",
+        "bmm": "matmul",
+        "mm": "matmul",
+        "mul": "multiply",
+    },
     **{"addmm": "matmul", "sub": "subtract", "div": "divide", "pad": "pad", "constant_pad_nd": "pad", "cat": "concat"},
     **{"upsample_nearest2d": "nearest", "upsample_bilinear2d": "bilinear", "upsample_bicubic2d": "bicubic"},
 }
@@ -151,15 +170,42 @@ def _dims(call: Call, values: list[Value], cost: Work | None) -> tuple[Dim, ...]
         query = call["query"]
         if isinstance(query, Value) and len(query.dims) == len(shape):
             last = call["value"].dims[-1] if isinstance(call["value"], Value) else ()
-            last = last if prod(p.size for p in last) == shape[-1] and {p.kind for p in last} <= {CHANNELS} else _cells(CHANNELS, shape[-1])
+            last = (
+                last
+                if prod(p.size for p in last) == shape[-1] and {p.kind for p in last} <= {CHANNELS}
+                else _cells(CHANNELS, shape[-1])
+            )
             return (*query.dims[:-1], last)
     if call.op in ("lstm", "gru", "rnn_tanh", "rnn_relu", "embedding", "lstm_cell", "gru_cell", "rnn_tanh_cell"):
         x = values[0] if values else None
         lead = x.dims[: len(shape) - 1] if x is not None and len(x.dims) >= len(shape) - 1 else ((),) * (len(shape) - 1)
         return _featured(lead, shape[-1])
-    if call.op in ("max", "min", "sum", "mean", "amax", "amin", "prod", "argmax", "argmin", "std", "var", "any", "all", "logsumexp", "norm", "linalg_vector_norm", "median"):
+    if call.op in (
+        "max",
+        "min",
+        "sum",
+        "mean",
+        "amax",
+        "amin",
+        "prod",
+        "argmax",
+        "argmin",
+        "std",
+        "var",
+        "any",
+        "all",
+        "logsumexp",
+        "norm",
+        "linalg_vector_norm",
+        "median",
+    ):
         return _reduced(call, values, shape)
-    if "conv" in call.op and len(shape) > 3 and isinstance(call["input"], Value) and len(call["input"].dims) == len(shape):
+    if (
+        "conv" in call.op
+        and len(shape) > 3
+        and isinstance(call["input"], Value)
+        and len(call["input"].dims) == len(shape)
+    ):
         return ((), _cells(CHANNELS, shape[1]), *(_cells(ROWS, n) for n in shape[2:-1]), _cells(COLUMNS, shape[-1]))
     if call.op in ("pixel_shuffle", "pixel_unshuffle") and len(shape) == 4:
         return tuple(_cells(kind, n) for kind, n in zip((CHANNELS, CHANNELS, ROWS, COLUMNS), shape, strict=True))
@@ -247,24 +293,66 @@ def _windows(call: Call, x: Value, values: list[Value], dims: tuple[Dim, ...]) -
 
 def _around(x: Value, kept: Any) -> Any:
     """A step between cells of a grid, whose windows (Swin's) are as coarse as what is kept: at most so many around."""
-    return tuple(w and (w if w.stride == 1 else Window(2 * w.kernel - 1, 1, w.kernel - 1, w.kernel - 1)) for w in reading(x.home, kept))
+    return tuple(
+        w and (w if w.stride == 1 else Window(2 * w.kernel - 1, 1, w.kernel - 1, w.kernel - 1))
+        for w in reading(x.home, kept)
+    )
 
 
-_REDUCING = {"mean", "sum", "amax", "amin", "max", "min", "prod", "std", "var", "norm", "logsumexp", "argmax", "argmin", "any", "all"}
-_BY_CELL = {"embedding", "layer_norm", "rms_norm", "softmax", "log_softmax", "prelu", "dropout", "glu", "batch_norm", "alpha_dropout"}
+_REDUCING = {
+    "mean",
+    "sum",
+    "amax",
+    "amin",
+    "max",
+    "min",
+    "prod",
+    "std",
+    "var",
+    "norm",
+    "logsumexp",
+    "argmax",
+    "argmin",
+    "any",
+    "all",
+}
+_BY_CELL = {
+    "embedding",
+    "layer_norm",
+    "rms_norm",
+    "softmax",
+    "log_softmax",
+    "prelu",
+    "dropout",
+    "glu",
+    "batch_norm",
+    "alpha_dropout",
+}
 
 
 def _sliding(call: Call, x: Value) -> Any:
     """Convolutions and pools over one axis of cells, or with weights that are made of others."""
     rank = {"1d": 1, "2d": 2}.get(call.op[-2:])
-    if rank is None or len(x.dims) != rank + 2 or not ("conv" in call.op or call.op.startswith(("max_pool", "avg_pool"))):
+    if (
+        rank is None
+        or len(x.dims) != rank + 2
+        or not ("conv" in call.op or call.op.startswith(("max_pool", "avg_pool")))
+    ):
         return None
     if isinstance(call["padding"], str) or "transpose" in call.op or x is not (call["input"] or call["self"]):
         return None
     kernel = call["kernel_size"] or getattr(call["weight"], "shape", (0, 0))[2:]
     windows = []
     for i in range(rank):
-        one = [(pair(v if not isinstance(v, list | tuple) else (tuple(v) * 2)[:2])[min(i, 1)] if v else d) for v, d in ((kernel, 1), (call["stride"] or (kernel if "pool" in call.op else 1), 1), (call["padding"], 0), (call["dilation"], 1))]
+        one = [
+            (pair(v if not isinstance(v, list | tuple) else (tuple(v) * 2)[:2])[min(i, 1)] if v else d)
+            for v, d in (
+                (kernel, 1),
+                (call["stride"] or (kernel if "pool" in call.op else 1), 1),
+                (call["padding"], 0),
+                (call["dilation"], 1),
+            )
+        ]
         windows.append(Window(one[0], one[1], one[2], one[2], one[3]))
     if {p.kind for p in x.dims[2]} - {ROWS} or (rank == 2 and {p.kind for p in x.dims[3]} - {COLUMNS}):
         return None

@@ -28,6 +28,7 @@ class Const:
     reads: tuple[str, ...] = ()  # parameters and buffers
     direct: bool = False  # it is that parameter, not made of it
     macs: int | None = 0  # spent on making it, counted where it is first used
+    back: int = 0  # and on its gradient
     data: Tensor | None = field(default=None, compare=False)
 
 
@@ -88,7 +89,9 @@ class Scribe:
 
     # Ours
 
-    def layer(self, call: Call, layer: Layer, x: Value, consts: Iterable[Const | None] = (), word: str = "") -> str | None:
+    def layer(
+        self, call: Call, layer: Layer, x: Value, consts: Iterable[Const | None] = (), word: str = ""
+    ) -> str | None:
         """Place one of our layers on a whole value; None where torch does something else than it would."""
         given = [const for const in consts if const is not None]
         if not all(const.direct and const.macs == 0 for const in given):
@@ -150,7 +153,7 @@ class Scribe:
         to_weights: int = 0,
         label: str = "",
         said: str = "",
-        consts: Iterable[Const] = (),
+        consts: Sequence[Const] = (),
         content: bool = False,  # one number for a channel does not widen the field of the grid it is spread over
         shape: Shape | None = None,
     ) -> Value:
@@ -160,6 +163,7 @@ class Scribe:
         if macs is not None:
             macs = None if None in spent else macs + sum(m or 0 for m in spent)
         used = [name for const in consts for name in const.reads]
+        to_weights += sum(const.back for const in consts)
         key = tuple(dict.fromkeys(used))
         params = {n: self.captured.parameters[n] for n in key if n in self.captured.parameters}
         buffers = {n: self.captured.buffers[n] for n in key if n in self.captured.buffers}
@@ -225,7 +229,10 @@ class Scribe:
             else:
                 windows.append(None)
         return self.traced(
-            replace(call, op="slice", said="aten.slice"), [Read(value, (windows[0], windows[1]))], value.dims, shape=value.shape
+            replace(call, op="slice", said="aten.slice"),
+            [Read(value, (windows[0], windows[1]))],
+            value.dims,
+            shape=value.shape,
         )
 
     def arranged(self, call: Call, value: Value) -> Value:
@@ -281,4 +288,3 @@ class Scribe:
 
 
 WEIGHTY = {"conv", "linear", "batch_norm", "layer_norm", "group_norm", "norm", "embedding"}
-

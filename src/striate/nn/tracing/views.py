@@ -43,7 +43,11 @@ def _dealt(scribe: Scribe, call: Call, x: Value) -> Value:
         return x
     outer, inner = x.dims[1]
     lying = plain(x.home)
-    if (*x.dims[:1], lying[1], *x.dims[2:]) != lying or (outer.kind, outer.stride, inner.size) != (CHANNELS, 1, inner.size):
+    if (*x.dims[:1], lying[1], *x.dims[2:]) != lying or (outer.kind, outer.stride, inner.size) != (
+        CHANNELS,
+        1,
+        inner.size,
+    ):
         return x
     if inner.stride != outer.size or outer.size * inner.size != channels:
         return x
@@ -172,6 +176,7 @@ def index(scribe: Scribe, call: Call, x: Value) -> Result:
     home = scribe.pen.nodes[name].output
     return Value(name, home, call.shape, plain(home, len(x.dims)))
 
+
 VIEWS: dict[str, View] = {
     **dict.fromkeys(SAME, same),
     **dict.fromkeys(RESHAPES, reshape),
@@ -185,4 +190,3 @@ VIEWS: dict[str, View] = {
     "unbind": unbind,
     "index": index,
 }
-
