@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from striate.blueprint import CannotRead
+from striate.blueprint import CannotRead, Refusal
 from striate.data.preprocessing import Grid
 
 MOST_PIXELS = 120_000_000  # beyond a good camera's; a "bomb" states more in a few bytes
 MOST_BYTES = 1 << 28
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
-TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange rows and columns
+ORIENTATION = 0x0112  # in EXIF
+TURNED = (5, 6, 7, 8)  # values that exchange rows and columns
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif"))
 
 
@@ -29,9 +33,9 @@ class Header(NamedTuple):
 
 def read_header(path: Path) -> Header:
     """Raises CannotRead."""
-    with _opened(path) as image:
+    with _refusing(path), _opened(path) as image:
         height, width = image.height, image.width
-        turned = image.getexif().get(0x0112) in TURNED
+        turned = image.getexif().get(ORIENTATION) in TURNED
         return Header(1 if image.mode in GREY else 3, (width, height) if turned else (height, width))
 
 
@@ -44,58 +48,65 @@ def read_image(path: Path, channels: int = 3, least: Grid = (1 << 30, 1 << 30)) 
     """
     from PIL import Image, ImageOps
 
-    with _opened(path) as image:
-        orientation = image.getexif().get(0x0112, 1)
+    with _refusing(path), _opened(path) as image:
+        turn = image.getexif().get(ORIENTATION, 1)
         if image.format == "JPEG" and image.mode in ("L", "RGB"):
-            pixels = _jpeg(path, channels, least[::-1] if orientation in TURNED else least)
-            if orientation in (0, 1):
+            pixels = _jpeg(path, channels, least[::-1] if turn in TURNED else least)
+            if pixels is not None and turn == 1:
                 return torch.from_numpy(pixels).permute(2, 0, 1)
-            upright: Image.Image = Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels)
-            upright.getexif()[0x0112] = orientation
-            return _tensor(ImageOps.exif_transpose(upright))
-        try:
-            image.load()
-            return _tensor(_eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB"))
-        except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-            raise CannotRead(f"Cannot read {path}: {_reason(error)}.") from None
+            if pixels is not None:
+                image = Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels)
+                image.getexif()[ORIENTATION] = turn
+        return _tensor(_eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB"))
 
 
-def _opened(path: Path):  # type: ignore[no-untyped-def]  # -> PIL.Image.Image, imported late
-    """A file's header read by Pillow, its size within bounds. Raises CannotRead."""
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Whatever a decoder has against a file, as a CannotRead with the reason."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise CannotRead(f"Cannot read {path}: {size:,} bytes, at most {MOST_BYTES:,} for one image.")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own bounds are above ours
-            image = Image.open(path)
+        yield
     except UnidentifiedImageError:
-        raise CannotRead(f"Cannot read {path}: {'the file is empty' if not size else 'it is not an image'}.") from None
+        raise CannotRead(f"Cannot read {path}: it is not an image.") from None
     except Image.DecompressionBombError:
         raise CannotRead(f"Cannot read {path}: it states more than {MOST_PIXELS:,} pixels.") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error) as error:
+        if isinstance(error, Refusal):
+            raise
         raise CannotRead(f"Cannot read {path}: {_reason(error)}.") from None
+
+
+def _opened(path: Path) -> Any:
+    """A file's header read by Pillow (a PIL image), its size within bounds."""
+    from PIL import Image
+
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise CannotRead(f"Cannot read {path}: {size:,} bytes, at most {MOST_BYTES:,} for one image.")
+    if not size:
+        raise CannotRead(f"Cannot read {path}: the file is empty.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns where it comes near to our own bound
+        image = Image.open(path)
     if image.width * image.height > MOST_PIXELS:
         image.close()
-        raise CannotRead(
-            f"Cannot read {path}: it states {image.width:,}×{image.height:,} pixels, at most {MOST_PIXELS:,} are read."
-        )
+        stated = f"{image.width:,}×{image.height:,}"
+        raise CannotRead(f"Cannot read {path}: it states {stated} pixels, at most {MOST_PIXELS:,} are read.")
     return image
 
 
-def _jpeg(path: Path, channels: int, least: Grid) -> np.ndarray:
+def _jpeg(path: Path, channels: int, least: Grid) -> np.ndarray | None:
+    """Rows × columns × channels, or None where the fast decoder has something against the file: Pillow then decides."""
     import simplejpeg
 
+    colours, content = "GRAY" if channels == 1 else "RGB", path.read_bytes()
     try:
-        return simplejpeg.decode_jpeg(
-            path.read_bytes(), "GRAY" if channels == 1 else "RGB", min_height=least[0], min_width=least[1], strict=True
-        )
-    except ValueError as error:
-        raise CannotRead(f"Cannot read {path}: {_reason(error)}.") from None
+        return simplejpeg.decode_jpeg(content, colours, min_height=least[0], min_width=least[1], strict=True)
+    except ValueError:
+        return None
 
 
-def _eight_bits(image, mode: str):  # type: ignore[no-untyped-def]
+def _eight_bits(image: Any, mode: str) -> Any:
     from PIL import Image
 
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -107,7 +118,7 @@ def _eight_bits(image, mode: str):  # type: ignore[no-untyped-def]
     return image.convert(mode)
 
 
-def _tensor(image) -> Tensor:  # type: ignore[no-untyped-def]
+def _tensor(image: Any) -> Tensor:
     pixels = torch.from_numpy(np.array(image))
     return pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
