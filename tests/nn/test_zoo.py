@@ -12,7 +12,7 @@ def small(name):
     """The network's graph on the smallest square input that leaves its weights as they are: the same code, sooner."""
     graph = as_graph(name)
     blueprint, wanted = zoo.call(name)[1], [node.placed.weights for node in graph]
-    for side in (32, 48, 64, 96, 128, 160):
+    for side in (32, 35, 48, 64, 75, 96, 128, 160):
         if side < graph.volume.height:
             try:
                 other = draft(blueprint, graph.volume._replace(height=side, width=side))
