@@ -77,6 +77,8 @@ def explanations(priced: Ledger, peer: str) -> Iterator[tuple[str, int, int]]:
         yield "adaptive average pools: 1 a value read", 0, sum(inputs)
     if peer == "torchinfo":
         yield "norms: 1 a parameter", 0, sum(row.parameters for row in norms)
+        positions = [row for row in priced.rows if row.layer.startswith("PositionBias")]
+        yield "biases of positions: 1 a value", 0, _values(positions)
         biased = [row for row in priced.rows if "bias" in priced.graph[row.name].placed.weights and row.macs]
         convs = [row for row in biased if not row.layer.startswith("Linear")]
         yield "biases of convolutions: 1 an output cell", 0, sum(row.output.size for row in convs)

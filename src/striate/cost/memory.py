@@ -61,22 +61,22 @@ def peak_bytes(graph: Graph, batch: int, size: int) -> int:
 
     Each value goes after its last reader; the input stays (its owner holds it), and so do the ways out.
     """
-    kind, each = kinds(graph), batch * size
+    kind = kinds(graph)
     home = homes(graph, kind)
-    last = {home[name]: node.name for node in graph.nodes for name in (*node.inputs, node.name)}
-    for name in ("input", *graph.taps.values()):
-        last[home[name]] = ""
-    going: dict[str, int] = dict.fromkeys(last.values(), 0)  # after a node, so many bytes go
-    alive = most = 0
-    for node in graph.nodes:
+    large = {node.name: batch * size * node.placed.output.size for node in graph.nodes}
+    alive = {"input", *(home[name] for name in graph.taps.values())}
+    now = most = sum(large[name] for name in alive)
+    for node in reversed(graph.nodes):  # from the end: where a value is met first, it is read last
         name = node.name
-        if home[name] == name:
-            made = each * node.placed.output.size
-            going[last[name]] += made
-            alive += made
-            beside = HOLDS.get(kind[name], NOTHING).scratch
-            most = max(most, alive + (beside(node, graph[node.inputs[0]], batch, size) if beside else 0))
-        alive -= going.get(name, 0)
+        for used in (name, *node.inputs):
+            if (lies := home[used]) not in alive:
+                alive.add(lies)
+                now += large[lies]
+        beside = HOLDS.get(kind[name], NOTHING).scratch
+        much = now + beside(node, graph[node.inputs[0]], batch, size) if beside else now
+        most = max(most, much)
+        if home[name] == name:  # before this it was not there
+            now -= large[name]
     return most
 
 
