@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,15 +29,18 @@ FILES = {
     ".safetensors",
     ".striate",
 }  # a name that ends so is a file's, even where there is none
+SOMEBODYS = re.compile(r"(timm|torchvision|[^\n(]+\.py):[\w.]")  # a module of a library's, or in a file of code
 LONGEST = 16 * 2**20  # bytes of a text that describes a network; the longest of the zoo takes some 100,000
 
 
 @dataclass(frozen=True)
 class Source:
-    """A network before it is placed: a blueprint, or a graph already drafted; the input it asks for, if it says one."""
+    """A network before it is placed: a blueprint, a graph already drafted, or what traces a module on a volume; the
+    input it asks for, if it says one.
+    """
 
     name: str
-    network: Blueprint | Graph
+    network: Blueprint | Graph | Callable[[Any], Graph]
     volume: Volume | None = None
     skipped: tuple[Any, ...] = ()  # lines of a listing that say nothing of the network
     entry: Any = None  # what the zoo knows of it: year, published accuracies
@@ -49,13 +54,18 @@ class Source:
             if volume in (None, self.network.volume) and fit is None:
                 return self.network
             return replay(self.network, lambda node: _fitted(node, fit), volume and Volume(*volume).checked())
-        if (volume := volume or self.volume) is None:
+        if volume is None and self.volume is None:
             fact = f"Cannot price {self.name} without its input: it does not say which volume it reads."
             raise Refusal(
                 fact,
                 ways="Say it: 3x224x224, channels × height × width (--input on the command line, volume= in Python).",
             )
-        return draft(self.network, volume, fit)
+        volume = self.volume if volume is None else volume
+        if isinstance(self.network, Layer | Wiring):
+            return draft(self.network, volume, fit)
+        if fit is not None:
+            raise Refusal(f"Cannot give {self.name} a fit: a module has torch's, which floors.", ways="Leave fit out.")
+        return self.network(volume)
 
 
 def _fitted(node: Node, fit: str | None) -> Layer | str:
@@ -77,22 +87,10 @@ def source(network: Any) -> Source:
         return _named(network)
     if isinstance(getattr(network, "graph", None), Graph):  # a module that striate.build made
         return Source(type(network).__name__, network.graph, network.graph.volume)
-    wanted = "a network is a blueprint, a graph, a module, a name of the zoo, or a text in any notation"
-    fact = f"Cannot price a {type(network).__name__}: {wanted}."
     if any(base.__module__ == "torch.nn.modules.module" for base in type(network).__mro__):
-        return _traced(network, fact)
-    raise Refusal(fact)
-
-
-def _traced(module: Any, fact: str) -> Source:
-    """Somebody else's module, read by the torch side (which must be there, since its torch is)."""
-    trace = getattr(import_module("striate.nn"), "trace", None)
-    if trace is None:
-        raise Refusal(
-            f"{fact} This one was not built by striate.",
-            ways="Write it as a blueprint; striate.build makes the module.",
-        )
-    return Source(type(module).__name__, trace(module))
+        return Source(type(network).__name__, partial(import_module("striate.nn").trace, network))
+    wanted = "a network is a blueprint, a graph, a module, a name of the zoo, or a text in any notation"
+    raise Refusal(f"Cannot price a {type(network).__name__}: {wanted}.")
 
 
 def argument(text: str, choice: Choice = UNSAID) -> Source:
@@ -100,6 +98,9 @@ def argument(text: str, choice: Choice = UNSAID) -> Source:
 
     `choice` is of one network, where a listing leaves several open.
     """
+    if SOMEBODYS.match(text):
+        found = import_module("striate.nn.tracing.named").named(text)
+        return Source(found.name, partial(import_module("striate.nn").trace, found.module), found.volume)
     path = Path(text)
     like_a_file = not re.search(r"[\s()\[\]]", text) and ("/" in text or path.suffix.lower() in FILES)
     a_file = text == "-" or like_a_file or (path.is_file() and not _is_call(text))
