@@ -152,7 +152,7 @@ NETWORKS: tuple[Network, ...] = (
         ("googlenet", IMAGE, 6_624_904, 1_498_376_192, TORCHVISION, tv(69.778, 89.53), "batch norm; 3×3 for 5×5"),
         (
             *("googlenet_paper", IMAGE, 6_998_552, 1_582_671_872, "Table 1"),
-            Accuracy(None, 89.93, "Table 2: ImageNet-2012 validation, one network, one crop"),
+            Accuracy(None, 89.93, "Table 3: ImageNet-2012 validation, one network, one crop"),
             "5×5, no batch norm",
         ),
     ),

@@ -14,9 +14,10 @@ out of use. The last window of a pool hangs over the edge: Table 1's volumes nee
 normalisation are figure 3's; its constants are not in the paper and are AlexNet's here.
 
 What Table 1 states (K = 1,024, biases not counted; operations are multiply-adds) is held against ours in tests/zoo.
-Its first row, 2.7K parameters and 34M operations for a 7×7 of 64, is not 7·7·3·64 = 9,408: it is that convolution
-split in two, 7×7 with 8 filters for each colour and then 1×1: 7·7·3·8 + 24·64 = 2,712, times 112² = 34.0 M. Rows 4c,
-5a and some others state parameters that their own columns do not give.
+Its first row, 2.7K parameters and 34M operations for a 7×7 of 64 filters, is not 7·7·3·64 = 9,408. Both are what that
+convolution has when it is split in two, a 7×7 with 8 filters for each colour and then a 1×1: 7·7·3·8 + 24·64 = 2,712,
+times 112². The operations of the other rows are ours but for 5a's; the parameters of rows 4c and 5a are far from
+their own columns.
 """
 
 from striate.blueprint import (
