@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from striate.blueprint.volume import Volume
-from striate.zoo.network import IMAGE, TINY, TORCHVISION, UNKNOWN, Accuracy, Network, cifar, ten_crop, rows, tv
+from striate.zoo.network import IMAGE, TINY, TORCHVISION, UNKNOWN, Accuracy, Network, cifar, rows, ten_crop, tv
 
 
 def table_2(error: float) -> Accuracy:
@@ -21,7 +21,7 @@ NEOCOGNITRON = "Fukushima: Neocognitron, Biological Cybernetics 36, 1980"
 NIN = "Lin, Chen, Yan: Network in Network, ICLR 2014, arXiv 1312.4400"
 OVERFEAT = "Sermanet et al.: OverFeat, ICLR 2014, arXiv 1312.6229"
 DEEPFACE = "Taigman, Yang, Ranzato, Wolf: DeepFace, CVPR 2014"
-FRAMES = Volume(4, 84, 84)
+FRAMES, WIDER = Volume(4, 84, 84), Volume(3, 227, 227)
 
 
 NETWORKS: tuple[Network, ...] = (
@@ -43,35 +43,19 @@ NETWORKS: tuple[Network, ...] = (
     ),
     *rows(
         *("convnetjs", 2014, CONVNETJS),
-        (
-            "convnetjs_cifar10",
-            Volume(3, 32, 32),
-            22_466,
-            3_920_000,
-            "",
-            UNKNOWN,
-            "its page says ~80 % of its own weights",
-        ),
+        ("convnetjs_cifar10", TINY, 22_466, 3_920_000, "", UNKNOWN, "its page claims ~80 %"),
         classes=10,
     ),
     *rows(
         *("alexnet", 2012, ALEXNET),
         ("alexnet", IMAGE, 61_100_840, 714_188_480, TORCHVISION, tv(56.522, 79.066), "one GPU: arXiv 1404.5997"),
         (
-            *("alexnet_paper", Volume(3, 227, 227), 60_965_224, 724_406_816),
+            *("alexnet_paper", WIDER, 60_965_224, 724_406_816),
             "abstract: 60 million parameters, 650,000 neurons",
             Accuracy(59.3, 81.8, "Table 2: ImageNet-2012 validation, one network, ten crops"),
             "two GPUs: conv2, conv4 and conv5 in two groups",
         ),
-        (
-            "alexnet_lecture",
-            Volume(3, 227, 227),
-            62_378_344,
-            1_135_256_096,
-            "",
-            UNKNOWN,
-            "no groups, norm after pool",
-        ),
+        ("alexnet_lecture", WIDER, 62_378_344, 1_135_256_096, "", UNKNOWN, "no groups, norm after pool"),
     ),
     *rows(
         *("zfnet", 2013, ZFNET),
