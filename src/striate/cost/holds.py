@@ -18,12 +18,15 @@ Much = Callable[[Any, Node, int, int], int]  # (node, the one it reads, batch, b
 
 
 class Holds(NamedTuple):
-    """Which values a node keeps for its gradient, what it saves beside them, and what it needs only while it runs."""
+    """Which values a node keeps for its gradient, what it saves beside them, what it needs only while it runs, and the
+    gradient that it makes before its input's: that of a padded copy.
+    """
 
     reads: bool = False
     gives: bool = False
     saves: Much | None = None
     scratch: Much | None = None
+    through: Much | None = None
 
 
 def kinds(graph: Graph) -> dict[str, str]:
@@ -118,14 +121,14 @@ HOLDS: dict[str, Holds] = {
     **dict.fromkeys(("relu6", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus"), READ),
     **dict.fromkeys(("hardswish", "hardsigmoid"), READ),
     **dict.fromkeys(("max pool", "global max", "FractionalMaxPool"), LARGEST),
-    **dict.fromkeys(("padded Conv", "padded average pool"), Holds(saves=_padded, scratch=_padded)),
-    "padded max pool": Holds(saves=_both(_padded, _indices), scratch=_both(_padded, _indices)),
+    **dict.fromkeys(("padded Conv", "padded average pool"), Holds(saves=_padded, scratch=_padded, through=_padded)),
+    "padded max pool": Holds(saves=_both(_padded, _indices), scratch=_both(_padded, _indices), through=_padded),
     "scaled_tanh": Holds(saves=values(1), scratch=values(1)),  # ~ the tanh before it is scaled
     "BatchNorm": Holds(reads=True, saves=_statistics(lambda node, batch: node.output.channels)),
     "GroupNorm": Holds(reads=True, saves=_statistics(lambda node, batch: batch * node.op.num_groups)),
     "LayerNorm": Holds(reads=True, saves=_statistics(lambda node, batch: batch * prod(node.output.grid))),
     "LocalResponseNorm": Holds(reads=True, saves=_normalising, scratch=values(2)),
-    "LocallyConnected": Holds(saves=_patches, scratch=_patches),
+    "LocallyConnected": Holds(saves=_patches, scratch=_patches, through=_patches),
     "DropPath": Holds(saves=lambda node, source, batch, size: batch),  # a yes or no for each example
     "Dropout": Holds(saves=values(1)),  # the mask, as wide as the values; on a GPU one byte each
     "RadialBasis": Holds(saves=_distances, scratch=_distances),
