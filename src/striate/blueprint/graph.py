@@ -127,7 +127,7 @@ class Pen:
         return self.place(part, x) if isinstance(part, Layer) else part.draw(self, x)
 
     def place(self, layer: Layer, x: Wire) -> str:
-        source = self.nodes[self._single(x)]
+        source = self.nodes[x if type(x) is str else self._single(x)]
         volume = source.placed.output
         _, layer, placed = self.known.get((id(layer), volume)) or self._placed(layer, volume)
         seen = source.field
@@ -136,17 +136,9 @@ class Pen:
             across = seen.rows.through(rows)
             alike = rows == columns and seen.rows == seen.columns
             seen = Field(across, across if alike else seen.columns.through(columns))
-        return self._write(
-            Node(
-                self.room or _word(layer),
-                layer,
-                (source.name,),
-                placed,
-                seen,
-                self._twin(placed) if self.twin_of else None,
-                source.gated or layer.whole_grid,
-            )
-        )
+        twin = self._twin(placed) if self.twin_of else None
+        gated = source.gated or layer.whole_grid
+        return self._write(Node(self.room or _word(layer), layer, (source.name,), placed, seen, twin, gated))
 
     def _placed(self, layer: Layer, volume: Volume) -> tuple[Layer, Layer, Placed]:
         """The layer as said, with its fit, and placed. Blocks repeat: the same layer on the same volume is placed once.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from sys import float_info
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
@@ -119,6 +120,14 @@ BOUNDS: dict[str, Any] = {
 }
 
 
+@cache
+def _checks(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
+    """The fields of a class of layers that are held to something: the name, what checks it, whether it may be None."""
+    fields_ = kind.__dataclass_fields__.items()
+    found = [(name, field, field.metadata.get("check") or BOUNDS.get(name)) for name, field in fields_]
+    return tuple((name, check, "None" in str(field.type)) for name, field, check in found if check)
+
+
 @dataclass(frozen=True)
 class Layer:
     """A leaf of a blueprint. A layer of your own is a frozen dataclass with a `place` method (and a torch form:
@@ -126,13 +135,10 @@ class Layer:
     """
 
     def __post_init__(self) -> None:
-        for name, field in self.__dataclass_fields__.items():
+        for name, check, optional in _checks(type(self)):
             value = getattr(self, name)
-            check = field.metadata.get("check") or BOUNDS.get(name)
-            if check is None or (name == "padding" and value == "same"):
-                continue
-            if value is None and "None" in str(field.type):
-                continue  # the layer's own docstring says what it means
+            if (value is None and optional) or (name == "padding" and value == "same"):
+                continue  # the layer's own docstring says what None means
             if wanted := check(value):
                 raise CannotMake(f"Cannot make {self!r}: {name} is {value!r}; it must be {wanted}.", layer=self)
 
