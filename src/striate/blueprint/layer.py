@@ -135,7 +135,8 @@ class Layer:
     """
 
     def __post_init__(self) -> None:
-        for name, check, optional in _checks(type(self)):
+        kind: Any = type(self)
+        for name, check, optional in _checks(kind):
             value = getattr(self, name)
             if (value is None and optional) or (name == "padding" and value == "same"):
                 continue  # the layer's own docstring says what None means
