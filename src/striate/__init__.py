@@ -15,6 +15,7 @@ FACE = {  # name -> the module that has it; every other public name is the bluep
     "build": "striate.nn",
     "load": "striate.nn",
     "save": "striate.nn",
+    "trace": "striate.nn",
     "train": "striate.training",
     "evaluate": "striate.training",
     "predictor": "striate.training",

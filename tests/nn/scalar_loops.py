@@ -9,7 +9,6 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree

@@ -1,15 +1,12 @@
 """A traced module is the graph it was built from, and a trace leaves a module as it found it."""
 
-import copy
 from dataclasses import replace
 
 import pytest
-import torch
-from torch import nn
 
 from specimens import SPECIMENS
 from striate import zoo
-from striate.blueprint import Conv, LocalResponseNorm, LocallyConnected, Pad, Placed, Pool, RadialBasis, Volume, draft
+from striate.blueprint import Conv, LocallyConnected, LocalResponseNorm, Pad, Placed, Pool, RadialBasis, Volume, draft
 from striate.blueprint.layer import pair
 from striate.nn import build, trace
 

@@ -23,13 +23,15 @@ Examples:
   striate ledger resnet152 --depth 1                a stage a row
   striate ledger alexnet --format html --out alexnet.html
   striate ledger runs/digits/model.safetensors      a model of yours
+  striate ledger mymodels.py:Net --input 3x64x64    a module in your own code, which is run to make it
+  striate ledger timm:resnet26d                     one of timm's; torchvision:regnet_y_400mf too
   echo '[(CONV-RELU)*2-POOL]*3-FC,SOFTMAX' | striate ledger - --input 3x32x32
   striate ledger vgg.txt --column D                 one of the columns of VGG's table
   striate ledger '[(CONV-RELU)*N-POOL]*M-FC' --set N=2 --set M=3 --input 3x32x32
   striate ledger resnet18 --json | jq .totals.parameters
 
 NET is a name of the zoo (striate models), a call of one, a blueprint or a listing in any notation,
-a file of either, a model file, or - for what is piped in. Bytes and MACs are the whole batch's.
+a file of either, a model file, an nn.Module as above, or - for what is piped in. Bytes and MACs are the whole batch's.
 """
 FORMATS = ("table", "markdown", "csv", "json", "html")
 
@@ -60,7 +62,9 @@ FORMATS = ("table", "markdown", "csv", "json", "html")
 @click.option("--depth", type=click.IntRange(1), help="One row for all whose names begin with the same N parts.")
 @click.option("--full", is_flag=True, help="Every node on a row; else equal blocks stand together.")
 @click.option(
-    "--training", is_flag=True, help="Add gradients, the optimiser's state and what is saved for the way back."
+    "--training",
+    is_flag=True,
+    help="Add gradients, the optimiser's state, what is saved for the way back, and its MACs.",
 )
 @click.option(
     "--optimizer",

@@ -13,6 +13,7 @@ from striate.blueprint.graph import Graph
 from striate.blueprint.refusal import CannotMake, NotFound, Refusal
 from striate.blueprint.volume import LIMIT, Volume
 from striate.blueprint.window import Field
+from striate.cost.backward import backward_macs
 from striate.cost.memory import BYTES, STATE, Training, buffer_bytes, peak_bytes, training_bytes
 from striate.cost.notes import notes
 from striate.cost.source import source
@@ -38,6 +39,7 @@ class Row(NamedTuple):
     gated: bool = False  # a gate made it read the whole input; its field follows the content
     nodes: int = 1
     repeats: int = 1  # equal blocks that stand here together
+    backward_macs: int | None = 0  # of the gradients, where training is priced; None: not known
 
 
 class Totals(NamedTuple):
@@ -54,6 +56,7 @@ class Totals(NamedTuple):
     peak_bytes: int  # of inference: weights, buffers, and the values alive at once
     buffer_bytes: int = 0  # running means and such
     exact: bool = True
+    backward_macs: int = 0  # where training is priced
 
 
 COLUMNS = Row._fields[:9]  # of the JSON and CSV
@@ -81,8 +84,10 @@ class Ledger:
     def to_json(self) -> Json:
         """The documented schema (docs/ledger.md): plain lists, numbers and text."""
         training = {"training": self.training._asdict()} if self.training else {}
-        rows = [plain(row) for row in self.rows]
+        rows = [plain(row, bool(training)) for row in self.rows]
         totals = dict(zip(SUMS, self.totals, strict=False))
+        if training:
+            totals["backward_macs"] = self.totals.backward_macs
         return {
             "network": self.network,
             "input": list(self.input),
@@ -103,12 +108,11 @@ class Ledger:
         return fragment(self)
 
 
-def plain(row: Row) -> Json:
+def plain(row: Row, training: bool = False) -> Json:
     """A row with the keys of COLUMNS, of lists, numbers and text alone; a fraction (behind upsampling) as a decimal."""
     jump = [step if isinstance(step, int) else float(step) for step in row.jump]
-    return dict(
-        zip(COLUMNS, (*row[:2], list(row.output), *row[3:6], list(row.field), jump, list(row.unread)), strict=True)
-    )
+    said = (*row[:2], list(row.output), *row[3:6], list(row.field), jump, list(row.unread))
+    return dict(zip(COLUMNS, said, strict=True)) | ({"backward_macs": row.backward_macs} if training else {})
 
 
 def ledger(
@@ -123,10 +127,11 @@ def ledger(
 ) -> Ledger:
     """What a network costs, node by node, without building it.
 
-    `network`: a blueprint, a graph, a zoo name or call ("googlenet(aux=True)"), a text in any notation, a Path, or a
-    module that striate built. `volume`: the input, C×H×W ("3x224x224"); a zoo network and a graph have their own.
-    `dtype`: of weights and values alike. `fit`: for every layer that does not say its own. `training` adds gradients,
-    the optimiser's state and the values saved for the way back (`Ledger.training`).
+    `network`: a blueprint, a graph, a zoo name or call ("googlenet(aux=True)"), a text in any notation, a Path, or an
+    nn.Module, anybody's. `volume`: the input, C×H×W ("3x224x224"), for a module also example tensors; a zoo network and
+    a graph have their own. `dtype`: of weights and values alike. `fit`: for every layer that does not say its own.
+    `training` adds gradients, the optimiser's state and the values saved for the way back (`Ledger.training`), and the
+    way back's MACs.
     Raises NotFound, CannotRead, CannotPlace, CannotJoin, CannotMake.
     """
     if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= LIMIT:
@@ -144,6 +149,9 @@ def ledger(
     graph = named.graph(volume, fit)
     size = BYTES[dtype]
     rows = tuple(_rows(graph, batch, size))
+    if training:
+        back = backward_macs(graph)
+        rows = tuple(row._replace(backward_macs=(n := back[row.name]) and n * batch) for row in rows)
     return Ledger(
         *(named.name, graph.volume, batch, dtype, rows, _totals(graph, rows, batch, size), graph),
         training_bytes(graph, batch, size, optimizer) if training else None,
@@ -178,6 +186,5 @@ def _totals(graph: Graph, rows: tuple[Row, ...], batch: int, size: int) -> Total
     beside = buffer_bytes(graph, size)
     peak = size * parameters + beside + peak_bytes(graph, batch, size)
     exact = all(row.macs is not None for row in rows)
-    return Totals(
-        parameters, macs, 2 * macs, sum(row.activation_bytes for row in rows), size * parameters, peak, beside, exact
-    )
+    made, back = sum(row.activation_bytes for row in rows), sum(row.backward_macs or 0 for row in rows)
+    return Totals(parameters, macs, 2 * macs, made, size * parameters, peak, beside, exact, back)

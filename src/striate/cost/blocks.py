@@ -48,6 +48,7 @@ def together(name: str, rows: Sequence[Row], repeats: int = 1) -> Row:
         layer=f"{len(rows)} nodes",
         parameters=sum(row.parameters for row in rows),
         macs=sum(known) if len(known) == len(rows) else None,
+        backward_macs=None if len(known) < len(rows) else sum(row.backward_macs or 0 for row in rows),
         activation_bytes=sum(row.activation_bytes for row in rows),
         unread=(max(row.unread[0] for row in rows), max(row.unread[1] for row in rows)),
         label=_summary(rows[: len(rows) // repeats]),
@@ -89,7 +90,7 @@ def _summary(rows: Sequence[Row]) -> str:
     weighty = [
         (n, kind)
         for kind, n in kinds.items()
-        if kind in ("conv", "linear", "local", "pool", "concat", "add", "multiply")
+        if kind in ("conv", "linear", "local", "attention", "matmul", "pool", "concat", "add", "multiply")
     ]
     return ", ".join(f"{n} {kind}" for n, kind in weighty or [(n, kind) for kind, n in kinds.items()][:3])
 

@@ -33,19 +33,24 @@ def _name(row: Row, _: Totals) -> str:
     return f"{row.name} ×{row.repeats}" if row.repeats > 1 else row.name
 
 
+def _macs(macs: int | None) -> str:
+    return "?" if macs is None else short(macs) if macs else ""
+
+
 TABLE = (
     Column("name", _name, right=False),
     Column("layer", lambda row, _: row.label, right=False, rank=1),
     Column("output", lambda row, _: str(row.output)),
     Column("parameters", lambda row, _: whole(row.parameters) if row.parameters else ""),
     Column("%", lambda row, totals: percent(row.parameters, totals.parameters), rank=3),
-    Column("MACs", lambda row, _: "?" if row.macs is None else short(row.macs) if row.macs else ""),
+    Column("MACs", lambda row, _: _macs(row.macs)),
     Column("%", lambda row, totals: percent(row.macs, totals.macs), rank=3),
     Column("memory", lambda row, _: memory(row.activation_bytes)),
     Column("%", lambda row, totals: percent(row.activation_bytes, totals.activation_bytes), rank=3),
     Column("field /jump", _field, rank=2),
 )
 UNREAD = Column("unread", lambda row, _: "×".join(map(str, row.unread)) if any(row.unread) else "", rank=1)
+BACK = Column("backward", lambda row, _: _macs(row.backward_macs), rank=2)
 SHARES = {4: "parameters", 6: "macs", 8: "activation_bytes"}  # column of TABLE -> what it is a share of
 
 
@@ -54,8 +59,9 @@ def percent(part: int | None, total: int) -> str:
 
 
 def columns(rows: Sequence[Row]) -> tuple[Column, ...]:
-    """The table's columns; unread cells only where there are some."""
-    return (*TABLE, UNREAD) if any(any(row.unread) for row in rows) else TABLE
+    """The table's columns; unread cells and the way back's MACs only where there are some."""
+    back = (BACK,) if any(row.backward_macs for row in rows) else ()
+    return (*TABLE, *back, UNREAD) if any(any(row.unread) for row in rows) else (*TABLE, *back)
 
 
 def cells(ledger: Ledger, rows: Sequence[Row]) -> list[list[str]]:
@@ -74,7 +80,10 @@ def last_line(ledger: Ledger, width: int) -> list[str]:
         "",
         memory(totals.activation_bytes),
     ]
-    return line + [""] * (width - len(line))
+    line += [""] * (width - len(line))
+    if totals.backward_macs:
+        line[len(TABLE)] = least(totals) + short(totals.backward_macs)
+    return line
 
 
 def least(totals: Totals) -> str:
@@ -101,6 +110,10 @@ def summary(ledger: Ledger) -> list[tuple[str, str]]:
     ]
     if training:
         lines += [
+            (
+                "MACs of the way back",
+                f"{least(totals)}{whole(totals.backward_macs)}  (gradients of weights and values)",
+            ),
             ("gradients", memory(training.gradient_bytes)),
             (f"optimiser, {training.optimizer}", memory(training.optimizer_bytes)),
             ("saved for backward", memory(training.saved_bytes)),
@@ -152,14 +165,15 @@ def as_csv(ledger: Ledger, rows: Sequence[Row] | None = None) -> str:
     """One line a row, full numbers, no totals; pairs and volumes with × between: 64×112×112."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in map(plain, ledger.rows if rows is None else rows):
-        writer.writerow("×".join(map(str, value)) if isinstance(value, list) else value for value in row.values())
+    lines = [plain(row, bool(ledger.training)) for row in (ledger.rows if rows is None else rows)]
+    writer.writerow(lines[0] if lines else COLUMNS)
+    for line in lines:
+        writer.writerow("×".join(map(str, value)) if isinstance(value, list) else value for value in line.values())
     return out.getvalue().rstrip("\n")
 
 
 def as_json(ledger: Ledger, rows: Sequence[Row] | None = None) -> str:
-    said = ledger.to_json() | ({} if rows is None else {"rows": [plain(row) for row in rows]})
+    said = ledger.to_json() | ({} if rows is None else {"rows": [plain(row, bool(ledger.training)) for row in rows]})
     head = ", ".join(
         f"{json.dumps(key)}: {json.dumps(said[key], ensure_ascii=False)}"
         for key in ("network", "input", "batch", "dtype")

@@ -54,13 +54,12 @@ class Source:
             if volume in (None, self.network.volume) and fit is None:
                 return self.network
             return replay(self.network, lambda node: _fitted(node, fit), volume and Volume(*volume).checked())
-        if volume is None and self.volume is None:
+        if (volume := self.volume if volume is None else volume) is None:
             fact = f"Cannot price {self.name} without its input: it does not say which volume it reads."
             raise Refusal(
                 fact,
                 ways="Say it: 3x224x224, channels × height × width (--input on the command line, volume= in Python).",
             )
-        volume = self.volume if volume is None else volume
         if isinstance(self.network, Layer | Wiring):
             return draft(self.network, volume, fit)
         if fit is not None:

@@ -52,8 +52,8 @@ WORDS: dict[str, Callable[[Any], str]] = {
 
 
 def words(op: Layer | str) -> str:
-    """What the op is, short; a layer that is not ours by its class's name."""
+    """What the op is, short; a layer that is not ours as it says itself, or by its class's name."""
     if isinstance(op, str):
         return op
     say = WORDS.get(type(op).__name__)
-    return say(op) if say else type(op).__name__.lower()
+    return say(op) if say else getattr(op, "label", "") or type(op).__name__.lower()

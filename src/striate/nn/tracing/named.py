@@ -40,7 +40,9 @@ def named(text: str) -> Named:
     """
     form = FORM.fullmatch(text)
     if form is None:
-        raise CannotRead(f'Cannot read "{text}" as a module. It is written file.py:Name, timm:NAME or torchvision:NAME.')
+        raise CannotRead(
+            f'Cannot read "{text}" as a module. It is written file.py:Name, timm:NAME or torchvision:NAME.'
+        )
     positional, options = _said(form["said"] or "()", text)
     make = LIBRARIES.get(form["of"])
     if make is None:
@@ -55,9 +57,13 @@ def _said(call: str, text: str) -> tuple[list[Any], dict[str, Any]]:
     try:
         tree = ast.parse(f"f{call}", mode="eval").body
         assert isinstance(tree, ast.Call)
-        return [ast.literal_eval(a) for a in tree.args], {w.arg or "**": ast.literal_eval(w.value) for w in tree.keywords}
+        return [ast.literal_eval(a) for a in tree.args], {
+            w.arg or "**": ast.literal_eval(w.value) for w in tree.keywords
+        }
     except (SyntaxError, ValueError, RecursionError, MemoryError, AssertionError):
-        raise CannotRead(f'Cannot read "{text}": what is between the brackets must be numbers, texts and lists.') from None
+        raise CannotRead(
+            f'Cannot read "{text}": what is between the brackets must be numbers, texts and lists.'
+        ) from None
 
 
 # A user's own
