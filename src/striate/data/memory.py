@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from striate.blueprint import CannotTrain
+from striate.cost.units import memory
 
 SMALLER = "A smaller --size wants less."
 SHARE = 0.8  # of what is free: the network and its activations want some, too
@@ -27,6 +28,4 @@ def free() -> int:
 def room_for(wanted: int, what: str, ways: str = "") -> None:
     """Raises CannotTrain where `wanted` bytes would not fit."""
     if wanted > SHARE * (there := free()):
-        raise CannotTrain(
-            f"Cannot hold {what} in memory: {wanted / 1e9:,.1f} GB wanted, {there / 1e9:,.1f} GB free.", "", ways
-        )
+        raise CannotTrain(f"Cannot hold {what} in memory: {memory(wanted)} wanted, {memory(there)} free.", "", ways)

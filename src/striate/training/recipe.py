@@ -17,7 +17,7 @@ FEWEST, MOST = 10, 40
 class Recipe(BaseModel):
     """The defaults are what anybody gets unasked: AdamW on one cycle, no decay on norms and biases."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = "default"
     epochs: int | None = Field(default=None, ge=1, le=100_000)  # None: as many as make about 2,500 steps, from 10 to 40
@@ -80,12 +80,27 @@ def read_recipe(path: str | Path) -> Recipe:
     return revised(**fields)
 
 
+WANTED = {  # pydantic's name of a complaint, and what we say; {…} is the bound
+    "greater_than": "greater than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+
+
 def _refusal(error: ValidationError) -> CannotTrain | NotFound:
     """What pydantic has against a value, as a fact with its bounds."""
     first = error.errors()[0]
     field, given = str(first["loc"][0]), first["input"]
-    words = get_args(Recipe.model_fields[field].annotation)
-    if first["type"] == "literal_error" and isinstance(given, str):
-        return NotFound(field, given, words)
-    wanted = first["msg"].removeprefix("Input should be ").removeprefix("a valid ").split(",")[0]
+    if first["type"] == "literal_error":
+        return NotFound(field, str(given), get_args(Recipe.model_fields[field].annotation))
+    wanted = WANTED.get(first["type"], first["msg"]).format(**first.get("ctx", {}))
     return CannotTrain(f"Cannot train with {field}={given!r}: it must be {wanted}.")

@@ -1,0 +1,198 @@
+"""`striate train`, `eval` and `predict` as they are typed: real digits, real files, real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from striate.blueprint import CannotPlace
+from striate.cli import verbs
+from striate.data import open_data
+from striate.training import fit
+
+NET = """\
+conv: conv 8 3x3
+act: relu
+pool: maxpool 2x2
+fc: linear 10
+out: softmax
+"""
+
+
+def striate(*arguments: object) -> Result:
+    return CliRunner().invoke(verbs, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a network written in a file, as the verb makes it."""
+    folder = tmp_path_factory.mktemp("train")
+    (folder / "mine.txt").write_text(NET)
+    out = ("--out", folder / "runs" / "a")
+    done = striate("train", folder / "mine.txt", "--epochs", 8, "--lr", 0.02, "--set", "threads=1", *out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[0] == "mine.txt on digits: 1,797 images, 8×8 as they are"
+    assert "epoch 8/8   loss 0." in done.stdout
+    assert "On the 360 test images: 9" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(f"{folder}/runs/a/ has model.safetensors (epoch ")
+    return folder / "runs" / "a"
+
+
+def test_a_second_run_of_that_name_is_numbered(run: Path) -> None:
+    before = (run / "model.safetensors").read_bytes()
+    done = striate(
+        *("train", run.parents[1] / "mine.txt", "--recipe", run / "recipe.json", "--epochs", 1, "--out", run)
+    )
+    assert done.exit_code == 0, done.output
+    recipe = json.loads((run.with_name("a-2") / "recipe.json").read_text())
+    assert (recipe["epochs"], recipe["lr"]) == (1, 0.02)
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_eval(run: Path) -> None:
+    done = striate("eval", run, "--confusion")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("top-1 9")
+    assert sum(line.endswith(" of 36") for line in lines) == 6
+    assert lines[-11].split() == [*"0123456789", "taken", "for"]
+    said = json.loads(striate("eval", run, "--json").stdout)
+    assert said["examples"] == 360
+    assert sum(said["confusion"][i][i] for i in range(10)) / 360 == pytest.approx(said["top1"], abs=1e-6)
+    assert f"top-1 {said['top1']:.2%}" in lines[1]
+    assert json.loads(striate("eval", run, "--json", "--split", "train").stdout)["examples"] == 1437
+
+
+def test_predict_and_one_image_that_cannot_be_read(run: Path, tmp_path: Path) -> None:
+    test = open_data("digits").test
+    for i in range(3):
+        Image.fromarray(test.pixels[i, 0].numpy()).save(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").write_text("no")
+    done = striate("predict", run, *(tmp_path / f"{i}.png" for i in range(3)), "--json")
+    assert done.exit_code == 2
+    assert done.stderr == f"Cannot read {tmp_path}/1.png: it is not an image.\n"
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(one["image"]).name for one in said] == ["0.png", "2.png"]
+    assert [one["classes"][0]["label"] for one in said] == [str(test.labels[i].item()) for i in (0, 2)]
+    assert all(len(one["classes"]) == 5 for one in said)
+    plain = striate("predict", run / "model.safetensors", tmp_path / "0.png", "--top", 2)
+    assert plain.exit_code == 0
+    assert plain.stdout.startswith(f"{tmp_path}/0.png: {test.labels[0].item()} ")
+
+
+def test_channels_and_classes_follow_the_data(tmp_path: Path) -> None:
+    for name, colour in (("red", (200, 0, 0)), ("green", (0, 200, 0)), ("blue", (0, 0, 200))):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(10):
+            Image.new("RGB", (30 + i, 24), colour).save(tmp_path / "photos" / name / f"{i}.png")
+    (tmp_path / "photos" / "red" / "broken.png").write_text("no")
+    arguments = (
+        "--data",
+        tmp_path / "photos",
+        "--size",
+        32,
+        "--epochs",
+        3,
+        "--set",
+        "threads=1",
+        "--out",
+        tmp_path / "run",
+    )
+    done = striate("train", "lenet5", *arguments)
+    assert done.exit_code == 0, done.output
+    assert "31 images, short side scaled, centre 32×32" in done.stdout
+    assert done.stderr == f"Left out: Cannot read {tmp_path}/photos/red/broken.png: it is not an image.\n"
+    found = striate("predict", tmp_path / "run", tmp_path / "photos" / "blue" / "0.png", "--json")
+    assert len(json.loads(found.stdout)["classes"]) == 3
+    assert striate("eval", tmp_path / "run").exit_code == 2  # it does not know digits
+
+
+REFUSED = [
+    (["train", "lenet6"], 'No network "lenet6". Near: lenet5'),
+    (["train", "lenet5", "--data", "nosuch"], "Cannot read data from nosuch: it is not there."),
+    (["train", "lenet5", "--lr", "-1"], "Cannot train with lr=-1.0: it must be greater than 0."),
+    (["train", "lenet5", "--epochs", "0"], "Cannot read --epochs: 0 is not in the range x>=1."),
+    (["train", "lenet5", "--set", "momentun=0.5"], 'No field of a recipe "momentun". Near: momentum'),
+    (["train", "lenet5", "--set", "lr"], 'Cannot set "lr": it is written FIELD=VALUE'),
+    (["train", "lenet5", "--set", "optimizer=adam"], 'No optimizer "adam". Near: adamw.'),
+    (["train", "lenet5", "--recipe", "nosuch.json"], "Cannot read nosuch.json: no such file"),
+    (["train", "lenet5", "--size", "31"], "Cannot place "),
+    (["train", "lenet5", "--size", "100000"], "Cannot make images of 100000×100000: sides go from 1 to 4,096."),
+    (["train", "Conv 1000000000 3"], "Cannot read line 1, column 6: Conv(1000000000, 3): out_channels is 1000000000"),
+    (["train", "Conv 10 3"], "Cannot train the text: it gives 10×6×6, not one number for each class."),
+    (["train", "nosuch.txt"], "Cannot read nosuch.txt: no such file"),
+    (["eval", "nosuch.safetensors"], "Cannot read nosuch.safetensors: No such file"),
+    (["predict", "nosuch.safetensors", "a.png"], "Cannot read nosuch.safetensors: No such file"),
+    (["predict", "model"], "striate predict needs IMAGE..."),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), REFUSED, ids=lambda x: " ".join(x) if isinstance(x, list) else "")
+def test_what_is_refused(arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = striate(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(says), done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_that_does_not_fit_comes_with_one_that_does() -> None:
+    with pytest.raises(CannotPlace) as refused:
+        fit("lenet5", "digits", size=31)
+    sizes = [remedy.volume.height for remedy in refused.value.remedies if "input" in remedy.text]
+    assert sizes
+    fit("lenet5", "digits", size=sizes[0])
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = striate("train", "lenet5", "--out", tmp_path / "file" / "run")
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"Cannot make a run's folder {tmp_path}/file/run: ")
+    assert "epoch" not in done.stdout
+
+
+def test_a_model_file_cut_short_and_a_pickle(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.safetensors").write_bytes((run / "model.safetensors").read_bytes()[:-100])
+    (tmp_path / "evil.safetensors").write_bytes(b"\x80\x04cposix\nsystem\n.")
+    for name, says in (("cut", "it is cut short"), ("evil", "it is a pickle")):
+        for verb in (["eval"], ["predict"]):
+            done = striate(*verb, tmp_path / f"{name}.safetensors", *(["a.png"] if verb == ["predict"] else []))
+            assert (done.exit_code, done.stdout) == (2, "")
+            assert says in done.stderr
+
+
+def test_ctrl_c_ends_it_after_the_step_and_says_what_is_saved(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "striate", "train", "lenet5", "--epochs", "9999", "--set", "threads=1"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    log = tmp_path / "run" / "log.jsonl"
+    for _ in range(600):
+        if log.exists() and '"checkpoint"' in log.read_text():
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.startswith("Stopped after step ")
+    assert f"Saved in {tmp_path}/run/: model.safetensors (as after epoch " in said
+    assert "Traceback" not in said
+    last = json.loads(log.read_text().splitlines()[-1])
+    assert (last["event"], last["finished"]) == ("done", False)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "curves.png",
+        "log.jsonl",
+        "model.safetensors",
+        "recipe.json",
+    ]
+    assert striate("eval", tmp_path / "run", "--json").exit_code == 0

@@ -1,0 +1,52 @@
+"""A model file and an image, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from small import network
+from striate import nn
+from striate.blueprint import CannotRead, CannotTrain
+from striate.data import Splits
+from striate.training import evaluate, predictor
+
+
+def test_from_files_as_from_tensors_as_when_judged(learnt: Path, digits: Splits, tmp_path: Path) -> None:
+    test = digits.test[:40]
+    paths = [tmp_path / f"{i}.png" for i in range(len(test))]
+    for path, pixels in zip(paths, test.pixels, strict=True):
+        Image.fromarray(pixels[0].numpy()).save(path)
+    predict = predictor(learnt)
+    from_files, from_tensor = predict(paths), predict(test.pixels)
+    assert from_files == from_tensor
+    right = sum(found[0].label == str(label) for found, label in zip(from_files, test.labels.tolist(), strict=True))
+    assert right == round(evaluate(nn.load(learnt / "model.safetensors"), test).top1 * 40)
+    assert right > 35
+
+
+def test_probabilities_fall_and_add_up(learnt: Path, digits: Splits) -> None:
+    [found] = predictor(learnt / "model.safetensors", top=99)(digits.test.pixels[:1])
+    shares = [p for _, p in found]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(1)
+    assert {label for label, _ in found} == set("0123456789")
+    assert len(predictor(learnt)(digits.test.pixels[:1])[0]) == 5
+
+
+def test_a_colour_photo_of_any_size_is_brought_to_what_the_model_reads(learnt: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), "white").save(tmp_path / "a.jpg")
+    [found] = predictor(learnt)([tmp_path / "a.jpg"])
+    assert len(found) == 5
+
+
+def test_what_cannot_be_predicted(learnt: Path, tmp_path: Path) -> None:
+    with pytest.raises(CannotRead, match="there is no such file"):
+        predictor(learnt)([tmp_path / "nosuch.png"])
+    with pytest.raises(CannotRead, match="Cannot read"):
+        predictor(tmp_path)
+    with pytest.raises(CannotTrain, match="Cannot prepare images for this model"):
+        predictor(network())(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
