@@ -40,7 +40,8 @@ class Part(NamedTuple):
     hands_on: str  # SAME, PART, or "": each gradient is made anew
     through: int  # of a gradient that is made first, and from it the input's: a padded copy's
     weights: int  # gradients of its weights
-    narrow: int  # of these as they are made, where that is narrower
+    first: int  # of these as they are made, where that is narrower, or not yet in the weights' order
+    within: int  # what making all these gradients needs beside them
 
 
 def trained(graph: Graph) -> set[str]:
@@ -92,7 +93,7 @@ def _part(
     name, placed = node.name, node.placed
     weights = sum(map(prod, placed.weights.values())) if placed.weights else 0
     if not node.inputs:
-        return Part(name, (), home[name], each[name], (), (), 0, 0, (), 0, "", 0, size * weights, 0)
+        return Part(name, (), home[name], each[name], (), (), 0, 0, (), 0, "", 0, size * weights, 0, 0)
     source, holds = graph[node.inputs[0]], HOLDS.get(what, NOTHING)
     product = autocast and what in PRODUCTS
     wide = HALF if product else width[source.name]
@@ -129,5 +130,6 @@ def _part(
         HANDS_ON.get(what, ""),
         through or (copies[-1][1] if cast else 0),
         size * weights,
-        HALF * weights if product else 0,
+        HALF * weights if product else size * weights if what == "LocallyConnected" else 0,
+        holds.within(node, source, batch, wide) if holds.within else 0,
     )

@@ -18,8 +18,8 @@ Much = Callable[[Any, Node, int, int], int]  # (node, the one it reads, batch, b
 
 
 class Holds(NamedTuple):
-    """Which values a node keeps for its gradient, what it saves beside them, what it needs only while it runs, and the
-    gradient that it makes before its input's: that of a padded copy.
+    """Which values a node keeps for its gradient, what it saves beside them, and what it needs only while it runs; on
+    the way back, the gradient that it makes before its input's (a padded copy's), and what it needs beside that.
     """
 
     reads: bool = False
@@ -27,6 +27,7 @@ class Holds(NamedTuple):
     saves: Much | None = None
     scratch: Much | None = None
     through: Much | None = None
+    within: Much | None = None
 
 
 def kinds(graph: Graph) -> dict[str, str]:
@@ -53,6 +54,8 @@ def kind(node: Node, graph: Graph) -> str:
             return f"global {op.kind}" if op.kind == "max" or not node.output.is_vector else name
         case "Select" if op.channels == tuple(range(op.channels[0], op.channels[0] + len(op.channels))):
             return "view"
+        case "Dropout" if op.channels:
+            return "dropout of channels"
         case "Shuffle" if op.groups in (1, node.output.channels):
             return "view"
         case _:
@@ -113,6 +116,26 @@ def _distances(node: Node, source: Node, batch: int, size: int) -> int:
     return batch * size * source.output.size * node.output.size
 
 
+def _twice_distances(node: Node, source: Node, batch: int, size: int) -> int:
+    """~ The gradient of each distance, and of its square."""
+    return 2 * _distances(node, source, batch, size)
+
+
+def _mask(node: Node, source: Node, batch: int, size: int) -> int:
+    """One number for each map."""
+    return batch * size * node.output.channels
+
+
+def _read(node: Node, source: Node, batch: int, size: int) -> int:
+    """Once what it reads."""
+    return batch * size * source.output.size
+
+
+def _candidates(node: Any, source: Node, batch: int, size: int) -> int:
+    """~ For each cell of a window the values there, and the largest so far of all but the first and the last."""
+    return (2 * node.op.kernel_size**2 - 2) * batch * size * node.output.size
+
+
 NOTHING, READ, GIVEN = Holds(), Holds(reads=True), Holds(gives=True)
 LARGEST = Holds(reads=True, saves=_indices, scratch=_indices)
 HOLDS: dict[str, Holds] = {
@@ -120,17 +143,20 @@ HOLDS: dict[str, Holds] = {
     **dict.fromkeys(("relu", "sigmoid", "tanh", "softmax", "log_softmax"), GIVEN),
     **dict.fromkeys(("relu6", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus"), READ),
     **dict.fromkeys(("hardswish", "hardsigmoid"), READ),
-    **dict.fromkeys(("max pool", "global max", "FractionalMaxPool"), LARGEST),
+    **dict.fromkeys(("max pool", "global max"), LARGEST),
+    "FractionalMaxPool": Holds(saves=_candidates, scratch=_candidates, within=_read),
     **dict.fromkeys(("padded Conv", "padded average pool"), Holds(saves=_padded, scratch=_padded, through=_padded)),
     "padded max pool": Holds(saves=_both(_padded, _indices), scratch=_both(_padded, _indices), through=_padded),
     "scaled_tanh": Holds(saves=values(1), scratch=values(1)),  # ~ the tanh before it is scaled
     "BatchNorm": Holds(reads=True, saves=_statistics(lambda node, batch: node.output.channels)),
     "GroupNorm": Holds(reads=True, saves=_statistics(lambda node, batch: batch * node.op.num_groups)),
     "LayerNorm": Holds(reads=True, saves=_statistics(lambda node, batch: batch * prod(node.output.grid))),
-    "LocalResponseNorm": Holds(reads=True, saves=_normalising, scratch=values(2)),
+    "LocalResponseNorm": Holds(reads=True, saves=_normalising, scratch=values(2), within=values(3)),
     "LocallyConnected": Holds(saves=_patches, scratch=_patches, through=_patches),
     "DropPath": Holds(saves=lambda node, source, batch, size: batch),  # a yes or no for each example
     "Dropout": Holds(saves=values(1)),  # the mask, as wide as the values; on a GPU one byte each
-    "RadialBasis": Holds(saves=_distances, scratch=_distances),
+    "dropout of channels": Holds(saves=_mask),
+    "Select": Holds(within=_read),  # zeros, and what is put into them
+    "RadialBasis": Holds(saves=_distances, scratch=_distances, within=_twice_distances),
     "Foreign": Holds(reads=True, gives=True),  # nobody knows
 }

@@ -43,7 +43,7 @@ def homes(graph: Graph, kind: Mapping[str, str], training: bool = False) -> dict
     """For each node the node in whose memory its value lies: itself, or its input's home where it overwrites that."""
     readers = Counter(name for node in graph.nodes for name in node.inputs)
     kept = set(graph.taps.values())
-    passes = PASSES if training else PASSES | {"Dropout", "DropPath"}
+    passes = PASSES if training else PASSES | {"Dropout", "dropout of channels", "DropPath"}
     overwrites = OVERWRITES if training else OVERWRITES | {"relu6"}
     found: dict[str, str] = {}
     for node in graph.nodes:

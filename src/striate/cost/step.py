@@ -222,7 +222,7 @@ class _Step:
             return
         at = f"backward {part.name}"
         given, whole = self.gradient.pop(part.name)
-        mine = part.narrow or part.weights
+        mine = part.first or part.weights
         done = [given, *self.kept.pop(part.name, ())]
         if part.through and part.back:
             between = self._new(part.through)
@@ -237,7 +237,7 @@ class _Step:
                 made.append((name, size, hold(given), whole and part.hands_on != PART))
             else:
                 made.append((name, size, self._new(part.full or size), True))
-        self._note(at, gradients=mine)
+        self._note(at, part.within, gradients=mine)
         drop(done)
         if mine:
             self._weigh(part, at)
@@ -250,9 +250,9 @@ class _Step:
             self._arrives(name, key, all_of_it, size)
 
     def _weigh(self, part: Part, at: str) -> None:
-        """The weights' gradients: made wide where they were made narrow, and kept."""
-        if part.narrow:
-            self._note(at, gradients=part.narrow + part.weights)
+        """The weights' gradients: copied where they were made otherwise, and kept."""
+        if part.first:
+            self._note(at, gradients=part.first + part.weights)
         owner = self.graph[part.name].twin or part.name
         if owner not in self.grown:
             self.grown.add(owner)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from collections import Counter
 from functools import reduce
 from typing import Any
 
@@ -39,8 +41,11 @@ class Network(nn.Module):
         self.graph = graph
         self.metadata: dict[str, Any] = {}
         self.report: Any = None  # what became of weights moved into it, where load did that
+        self.checkpointing = False  # in training, keep only what goes into some parts and make the rest again
+        self._parts: Any = None
         self._accepted = {tuple(graph.volume)}
         last = graph.last_readers()
+        readers = Counter([name for node in graph.nodes for name in node.inputs] + list(graph.taps.values()))
         self._steps = []
         for node in graph.nodes[1:]:
             done = tuple(name for name in dict.fromkeys(node.inputs) if last.get(name) == node.name)
@@ -53,47 +58,48 @@ class Network(nn.Module):
                 )
             )
             if not isinstance(node.op, str) and node.twin is None:
-                self._nest(node, node.op, graph[node.inputs[0]])
+                source = graph[node.inputs[0]]
+                self._nest(node, node.op, source, alone=readers[source.name] == 1)
         self._ends = [(tap, name, graph[name].output.is_vector) for tap, name in graph.taps.items()]
 
-    def _nest(self, node: Node, layer: Layer, source: Node) -> None:
+    def _nest(self, node: Node, layer: Layer, source: Node, alone: bool) -> None:
+        """Make the layer's module and hang it up under its name; `alone`: nobody else reads what it reads."""
         *rooms, leaf = node.name.split(".")
-        at: nn.Module = self
-        for room in rooms:
-            if room not in at._modules:
-                at.add_module(room, nn.Module())
-            at = at._modules[room]  # type: ignore[assignment]
         try:
             module = realise(layer, source.output)
+            at: nn.Module = self
+            for room in rooms:
+                at = at._modules.get(room) or _added(at, room, nn.Module())
+            _added(at, leaf, module)
         except Refusal as refusal:
             refusal.where = refusal.where or node.name
             raise
-        if isinstance(module, nn.ReLU | nn.ReLU6) and self._alone(node, source):
-            module.inplace = True
-        at.add_module(leaf, module)
-
-    def _alone(self, node: Node, source: Node) -> bool:
-        """Whether `node` may overwrite what it reads: nobody else reads it, and it is no view of another's."""
-        fresh = source.op in JOINS or isinstance(source.op, FRESH)
-        return (
-            fresh
-            and source.name not in self.graph.taps.values()
-            and sum(source.name in other.inputs for other in self.graph.nodes) == 1
-        )
+        if isinstance(module, nn.ReLU | nn.ReLU6):
+            module.inplace = alone and (source.op in JOINS or isinstance(source.op, FRESH))
 
     def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
         followed = torch.compiler.is_compiling() or torch.jit.is_tracing()  # then a size may be a symbol or a tensor
         if not followed and tuple(x.shape[1:]) not in self._accepted:
             self._accept(x)
-        values = {"input": x}
-        for name, op, inputs, done in self._steps:
+        values, steps = {"input": x}, self._steps
+        if self.checkpointing and self.training and torch.is_grad_enabled():
+            from striate.nn import checkpointing
+
+            self._parts = self._parts or checkpointing.runs(self)
+            checkpointing.run(self, values, self._parts[0])
+            steps = self._parts[1]
+        self._run(values, steps)
+        outs = {tap: values[name].squeeze((2, 3)) if vector else values[name] for tap, name, vector in self._ends}
+        return outs["out"] if len(outs) == 1 else outs
+
+    def _run(self, values: dict[str, Tensor], steps: Sequence[Any]) -> None:
+        """Run steps on the values there are; each goes after its last reader."""
+        for name, op, inputs, done in steps:
             read = [values[i] for i in inputs]
             values[name] = JOINS[op](read) if isinstance(op, str) else reduce(getattr, op, self)(read[0])
             del read
             for i in done:
                 del values[i]
-        outs = {tap: values[name].squeeze((2, 3)) if vector else values[name] for tap, name, vector in self._ends}
-        return outs["out"] if len(outs) == 1 else outs
 
     def _accept(self, x: Tensor) -> None:
         """Place the whole graph on an input of another size before running it, so that a refusal names the layer and
@@ -114,6 +120,14 @@ class Network(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.graph.volume} -> {self.graph.output}, {self.graph.parameters:,} parameters"
+
+
+def _added(at: nn.Module, name: str, module: nn.Module) -> nn.Module:
+    try:
+        at.add_module(name, module)
+    except KeyError:
+        raise CannotBuild(f'Cannot build a part named "{name}": every torch module has a {name} already.') from None
+    return module
 
 
 def _by(shape: tuple[int, ...]) -> str:
