@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from io import BytesIO
 
-from striate.training.events import Epoch, Event, Step
+from striate.training.events import Checkpoint, Epoch, Event, Step
 
 INK, FAINT, BLUE, ORANGE = "#1f2933", "#9aa5b1", "#2b6cb0", "#c05621"
 
@@ -16,12 +16,15 @@ class Curves:
 
     losses: list[float] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
+    kept: int = 0  # the epoch whose network is on the disk
 
     def add(self, event: Event) -> None:
         if isinstance(event, Step):
             self.losses.append(event.loss)
         elif isinstance(event, Epoch):
             self.epochs.append(event)
+        elif isinstance(event, Checkpoint):
+            self.kept = event.epoch
 
 
 def smoothed(values: list[float], memory: float) -> list[float]:
@@ -67,24 +70,16 @@ def draw(curves: Curves, title: str) -> bytes:
     loss.legend(frameon=False)
     epochs = [e for e in curves.epochs if e.top1 is not None]
     if epochs:
-        best = max(epochs, key=lambda e: (e.top1 or 0, -(e.loss or 0)))
-        accuracy.plot(
-            [e.epoch for e in epochs], [e.top1 for e in epochs], color=ORANGE, linewidth=1.8, marker="o", markersize=3
-        )
-        accuracy.plot(best.epoch, best.top1, "o", color=ORANGE, markersize=9, markerfacecolor="none")
-        accuracy.annotate(
-            f"{best.top1:.2%}",
-            (best.epoch, best.top1 or 0),
-            (0, -18),
-            textcoords="offset points",
-            ha="center",
-            color=ORANGE,
-        )
+        shares = [e.top1 for e in epochs]
+        accuracy.plot([e.epoch for e in epochs], shares, color=ORANGE, linewidth=1.8, marker="o", markersize=3)
+        for e in epochs:
+            if e.epoch == curves.kept and e.top1 is not None:
+                accuracy.plot(e.epoch, e.top1, "o", color=ORANGE, markersize=9, markerfacecolor="none")
+                place = {"textcoords": "offset points", "ha": "right", "va": "top", "color": ORANGE}
+                accuracy.annotate(f"kept: epoch {e.epoch}, {e.top1:.2%}", (e.epoch, e.top1), (6, -16), **place)
         accuracy.set_xlim(left=0)
     accuracy.set(title="Right answers on images held out", xlabel="epoch")
-    accuracy.yaxis.set_major_formatter(
-        FuncFormatter(lambda share, _: f"{share:.0%}" if share * 100 == round(share * 100) else f"{share:.1%}")
-    )
+    accuracy.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{round(100 * share, 2):g}%"))
     accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (loss, accuracy):
         axes.spines[["top", "right"]].set_visible(False)
