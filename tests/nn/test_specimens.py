@@ -7,6 +7,7 @@ import torch
 
 from specimens import SPECIMENS
 from striate.blueprint import (
+    CannotBuild,
     Conv,
     Dropout,
     DropPath,
@@ -15,6 +16,7 @@ from striate.blueprint import (
     LocallyConnected,
     Pool,
     RadialBasis,
+    Seq,
     draft,
     replay,
 )
@@ -128,7 +130,12 @@ def test_the_field_is_the_support_of_the_gradient(name):
         rows, columns = (gradient.sum(axis).nonzero().flatten() for axis in (1, 0))
         for seen, interval, cell, n in zip((rows, columns), node.field, (row, column), graph.volume.grid, strict=True):
             first, last = interval.of(cell)
-            assert (int(seen[0]), int(seen[-1])) == (max(first, 0), min(last, n - 1)), (name, row, column)
+            if gradient.any():
+                assert (int(seen[0]), int(seen[-1])) == (max(first, 0), min(last, n - 1)), (name, row, column)
+        if not gradient.any():  # padding alone
+            ends = [i.of(cell) for i, cell in zip(node.field, (row, column), strict=True)]
+            outside = [last < 0 or first >= n for (first, last), n in zip(ends, graph.volume.grid, strict=True)]
+            assert any(outside), (name, row, column)
 
 
 @pytest.mark.parametrize("name", [name for name in SPECIMENS if graph_of(name).parameters])
@@ -170,3 +177,9 @@ def flat(network, x):
     torch.manual_seed(0)  # fractional pooling draws its windows
     outs = network(x)
     return list(outs.values()) if isinstance(outs, dict) else [outs]
+
+
+@pytest.mark.parametrize("name", ["double", "training", "forward", "graph"])
+def test_a_name_that_torch_keeps_for_itself_is_refused(name):
+    with pytest.raises(CannotBuild, match=f'Cannot build a part named "{name}"'):
+        build(draft(Seq(**{name: Seq(Conv(4, 3))}), "3x8x8"))
