@@ -27,7 +27,7 @@ Told = Callable[[int, int], None]  # bytes here, bytes in all
 CHUNK = 1 << 18
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 AGAIN = (408, 425, 429, 500, 502, 503, 504)  # answers that may be another in a moment
-MOST_TRIES = 50
+MOST_TRIES = 1000
 
 
 class Patience(NamedTuple):
@@ -35,7 +35,7 @@ class Patience(NamedTuple):
 
     stall: float = 30.0  # seconds in which `least` bytes must come
     least: int = 1024
-    tries: int = 4  # in a row that bring nothing
+    tries: int = 4  # in a row that bring less than that
     pause: float = 0.5  # seconds after the first of them; twice as long after each
 
 
@@ -128,7 +128,7 @@ def _all_bytes(url: str, part: Path, most: int, told: Told, patience: Patience) 
             reason = getattr(error, "reason", None) or error
             why = str(getattr(reason, "strerror", None) or reason or type(error).__name__)
         after = part.stat().st_size if part.exists() else 0
-        fruitless = 0 if after > before else fruitless + 1
+        fruitless = 0 if after >= before + patience.least else fruitless + 1
         if fruitless >= patience.tries:
             break
         if fruitless:

@@ -30,7 +30,7 @@ def pair(graph: Graph, source: Source, ours: Sequence[str], fits: Callable[[str,
 
 
 def _found(names: Names, front: str, source: Source, ours: Sequence[str]) -> dict[str, str]:
-    theirs = ((name, f"{front}{names.get(_layer(name), '?')}.{_leaf(name)}") for name in ours)
+    theirs = ((name, f"{front}{names.get(_layer(name), '?').rstrip('@')}.{_leaf(name)}") for name in ours)
     return {name: there for name, there in theirs if there in source.shapes}
 
 
@@ -66,12 +66,14 @@ def unexpected(source: Source, taken: Iterable[str], apart: Sequence[str]) -> tu
     return [n for n in left if part(n) not in used], [n for n in left if part(n) in used]
 
 
-def peer_names(graph: Graph, peer: str) -> Names:
+def peer_names(graph: Graph, peer: str, family: str = "") -> Names:
     """Every layer that holds numbers, by its name at "torchvision" or "timm". Raises NotFound, CannotLoad."""
     if peer not in PEERS:
         raise NotFound("table of names", peer, PEERS)
+    if family and family not in PEERS[peer]:
+        raise NotFound(f"family of {peer}", family, PEERS[peer])
     layers, best = _layers(graph), Names()
-    for table in PEERS[peer].values():
+    for table in [PEERS[peer][family]] if family else PEERS[peer].values():
         names = translate(graph, table)
         if len(layers) == len(set(names.values())):
             return names

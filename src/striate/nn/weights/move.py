@@ -7,6 +7,7 @@ nothing. That the numbers mean the same is shown in tests/parity, by equal logit
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
@@ -102,14 +103,22 @@ def move(
     return Report(source.label, label, loaded, told, skipped, tuple(left))
 
 
-def to_names(network: Network, peer: str) -> dict[str, Tensor]:
+def to_names(network: Network, peer: str, family: str = "") -> dict[str, Tensor]:
     """The network's state under the names of "torchvision" or "timm", as their `load_state_dict(strict=True)` wants it.
 
-    Raises NotFound for another peer; CannotLoad where a layer stands in none of its tables.
+    `family` says which of its tables where a peer has two spellings ("legacy_seresnet" of timm beside "seresnet").
+    Raises NotFound for another peer or family; CannotLoad where a layer stands in none of the tables.
     """
-    names = peer_names(network.graph, peer)
-    split = ((name.rpartition("."), tensor) for name, tensor in network.state_dict().items())
-    return {f"{names[layer]}.{leaf}": tensor for (layer, _, leaf), tensor in split}
+    names, graph = peer_names(network.graph, peer, family), network.graph
+    state: OrderedDict[str, Tensor] = OrderedDict()
+    for name, tensor in network.state_dict().items():
+        layer, _, leaf = name.rpartition(".")
+        whole = names[layer].endswith("@") and leaf == "weight"
+        state[f"{names[layer].rstrip('@')}.{leaf}"] = (
+            tensor.view(-1, *graph[graph[layer].inputs[0]].output) if whole else tensor
+        )
+    state._metadata = {"": {"version": 2}}  # type: ignore[attr-defined]  # torchvision's MnasNet asks for its layout's
+    return state
 
 
 def _old_counter(name: str, theirs: Mapping[str, str]) -> bool:

@@ -2,10 +2,11 @@
 
     layer{s}.{b}.sum.body.{i}    layer{s}.{b}.(conv|bn){i+1}
 
-`{x}` is one part of a dotted name, `{x+1}` that number plus one. `{#x}` is any part, and `{x}` on the right then its
-place among its siblings; `{node}` is the layer's place in the whole network, `{blocks#}` how many parts `blocks` has.
-`[body.]` may be missing. `(conv|bn)` stands for two rows: what is called `.conv` here, and `.norm`. The first row that
-fits a name is its row.
+`{x}` is one part of a dotted name, `{x+1}` that number plus one, `{x/1,2,4}` that number counted in runs (0.0, 1.0,
+1.1, 2.0 … 2.3). `{#x}` is any part, and `{x}` on the right then its place among its siblings; `{node}` is the layer's
+place in the whole network, `{blocks#}` how many parts `blocks` has. `[body.]` may be missing. `(conv|bn)` stands for
+two rows: what is called `.conv` here, and `.norm`. A name that ends in `@` is a convolution there over all that our
+Linear reads. The first row that fits a name is its row.
 """
 
 from __future__ import annotations
@@ -47,9 +48,25 @@ def _said(row: Row, name: str, at: int, places: dict[str, int]) -> str | None:
         if key == "node" or slot[2]:
             return str((at if key == "node" else _parts(key, places)) + shift)
         part = str(places[name[: found.end(key)]]) if key in row.counted else found[key]
+        if (slot[3] or slot[4]) and not part.isdecimal():
+            return "?"
+        if slot[4]:
+            return _in_runs(
+                int(part), [int(n) for n in slot[4].split(",")], _parts(name[: found.start(key) - 1], places)
+            )
         return str(int(part) + shift) if shift else part
 
-    return re.sub(r"\{(\w+)(#?)([+-]\d+)?\}", value, row.theirs)
+    said = re.sub(r"\{(\w+)(#?)([+-]\d+)?(?:/([\d,]+))?\}", value, row.theirs)
+    return said if "?" not in said else None
+
+
+def _in_runs(number: int, runs: list[int], siblings: int) -> str:
+    """4 in runs of 1, 2, 4 is "2.1"; "?" where the runs are not as many in all as there are."""
+    starts = [sum(runs[:i]) for i in range(len(runs))]
+    if sum(runs) != siblings:
+        return "?"
+    run = max(i for i, start in enumerate(starts) if start <= number)
+    return f"{run}.{number - starts[run]}"
 
 
 def _places(graph: Graph) -> dict[str, int]:
@@ -71,7 +88,7 @@ def _parts(name: str, places: dict[str, int]) -> int:
 
 @cache
 def _rows(table: str) -> tuple[Row, ...]:
-    lines = (line.split() for line in table.strip().splitlines())
+    lines = (line.split() for line in table.splitlines() if line)
     return tuple(row for ours, theirs in lines for row in _both(ours, theirs))
 
 

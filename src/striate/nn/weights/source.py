@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -96,7 +97,8 @@ def _safetensors(path: Path, size: int) -> Source:
 
 def _torch(path: Path, size: int) -> Source:
     zipped = check_pickle(path, size)
-    held = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    with warnings.catch_warnings(action="ignore"):  # of odd protocols: what is odd ends as a refusal or is read
+        held = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     state = _state(path, held)
     return from_state({name: tensor.detach() for name, tensor in state.items()}, path.name)
 
