@@ -79,7 +79,10 @@ def test_the_json_has_the_documented_keys_and_comes_back(priced: Ledger) -> None
             *("name", "layer", "output", "parameters", "macs", "activation_bytes", "field", "jump", "unread"),
         ]
     training = ledger("lenet5", training=True).to_json()["training"]
-    assert list(training) == ["optimizer", "gradient_bytes", "optimizer_bytes", "saved_bytes", "total_bytes"]
+    assert list(training) == [
+        *("optimizer", "precision", "checkpointing"),
+        *("gradient_bytes", "optimizer_bytes", "saved_bytes", "peak_bytes", "peak_at"),
+    ]
 
 
 def test_csv_has_every_row_and_full_numbers(priced: Ledger) -> None:

@@ -81,7 +81,7 @@ def test_training_adds_gradients_and_the_optimiser_s_state(optimizer: str) -> No
     training, weights = priced.training, priced.totals.weight_bytes
     assert training is not None
     assert (training.gradient_bytes, training.optimizer_bytes) == (weights, STATE[optimizer] * weights)
-    assert training.total_bytes == 2 * weights + training.optimizer_bytes + training.saved_bytes
+    assert training.peak_bytes >= 2 * weights + training.optimizer_bytes  # the last moment has them all
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,8 @@ def test_training_adds_gradients_and_the_optimiser_s_state(optimizer: str) -> No
         (Seq(Conv(2, 1), Relu, Conv(2, 1)), 16 + 32),  # one value, needed twice
         (Seq(Conv(2, 1), Activation("silu")), 16 + 32),
         (Seq(Conv(2, 1), Activation("silu"), Conv(2, 1)), 16 + 32 + 32),
-        (Seq(MaxPool(2), Linear(3)), 16 + 2 * 4 + 4),
+        (Seq(Conv(1, 1), MaxPool(2), Linear(3)), 16 + 16 + 2 * 4 + 4),
+        (Seq(MaxPool(2), Linear(3)), 4),  # before the first weights nothing is followed
         (Residual(Conv(1, 1)), 16),  # a sum needs nothing
     ],
 )
@@ -123,7 +124,7 @@ def test_torch_holds_exactly_that(name: str) -> None:
 
 
 # A mask, a divisor, an index more or fewer than the table has.
-ROUGH = {"dropout of channels", "average pool lopsided", "select", "gate of values", "fractional pool"}
+ROUGH = {"average pool lopsided", "select", "gate of values", "fractional pool"}
 
 
 @pytest.mark.parametrize("name", sorted(SPECIMENS.keys() - ROUGH))

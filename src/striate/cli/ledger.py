@@ -19,7 +19,7 @@ EXAMPLES = """\b
 Examples:
   striate ledger vgg16                              where its memory and its parameters are
   striate ledger "googlenet(aux=True)" --input 3x192x192
-  striate ledger resnet50 --batch 32 --training --optimizer adamw
+  striate ledger resnet50 --batch 32 --training --optimizer adamw --precision bf16
   striate ledger resnet152 --depth 1                a stage a row
   striate ledger alexnet --format html --out alexnet.html
   striate ledger runs/digits/model.safetensors      a model of yours
@@ -73,6 +73,14 @@ FORMATS = ("table", "markdown", "csv", "json", "html")
     show_default=True,
     help="With --training; sgd has momentum.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="With --training; bf16 is torch.autocast's: weights stay float32.",
+)
+@click.option("--checkpointing", is_flag=True, help="With --training: keep less for the way back, and make it again.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--json", "form", flag_value="json", help="The same as --format json (docs/ledger.md has the schema).")
 @click.option("--out", type=click.Path(path_type=Path), help="Write it to a file, whole or not at all.")
@@ -88,6 +96,8 @@ def command(
     full: bool,
     training: bool,
     optimizer: str,
+    precision: str,
+    checkpointing: bool,
     form: str,
     out: Path | None,
 ) -> None:
@@ -103,7 +113,8 @@ def command(
     from striate.cost.source import argument
 
     named = argument(net, Choice(column, numbers))
-    priced = ledger(named, volume, batch=batch, dtype=dtype, fit=fit, training=training, optimizer=optimizer)
+    how = {"training": training, "optimizer": optimizer, "precision": precision, "checkpointing": checkpointing}
+    priced = ledger(named, volume, batch=batch, dtype=dtype, fit=fit, **how)  # type: ignore[arg-type]
     rows = deep(priced.rows, depth) if depth else priced.rows if full else None  # None: as the format likes it
     if form == "table" and out is None and sys.stdout.isatty():
         from striate.cost.terminal import show

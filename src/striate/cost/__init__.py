@@ -2,6 +2,6 @@
 
 from striate.cost.account import Ledger, Row, Totals, ledger
 from striate.cost.comparison import Comparison, Entry, compare
-from striate.cost.memory import Training
+from striate.cost.training import Training
 
 __all__ = ["Comparison", "Entry", "Ledger", "Row", "Totals", "Training", "compare", "ledger"]

@@ -14,9 +14,11 @@ from striate.blueprint.refusal import CannotMake, NotFound, Refusal
 from striate.blueprint.volume import LIMIT, Volume
 from striate.blueprint.window import Field
 from striate.cost.backward import backward_macs
-from striate.cost.memory import BYTES, STATE, Training, buffer_bytes, peak_bytes, training_bytes
+from striate.cost.memory import BYTES, STATE, buffer_bytes, peak_bytes
 from striate.cost.notes import notes
 from striate.cost.source import source
+from striate.cost.training import PRECISIONS, Training
+from striate.cost.training import training as trained
 from striate.cost.words import words
 
 Json = dict[str, Any]
@@ -124,14 +126,17 @@ def ledger(
     fit: str | None = None,
     training: bool = False,
     optimizer: str = "sgd",
+    precision: str = "fp32",
+    checkpointing: bool = False,
 ) -> Ledger:
     """What a network costs, node by node, without building it.
 
     `network`: a blueprint, a graph, a zoo name or call ("googlenet(aux=True)"), a text in any notation, a Path, or an
     nn.Module, anybody's. `volume`: the input, C×H×W ("3x224x224"), for a module also example tensors; a zoo network and
     a graph have their own. `dtype`: of weights and values alike. `fit`: for every layer that does not say its own.
-    `training` adds gradients, the optimiser's state and the values saved for the way back (`Ledger.training`), and the
-    way back's MACs.
+    `training` adds what a step holds (`Ledger.training`: gradients, the optimiser's state, the values saved for the way
+    back, the peak) and the way back's MACs; `precision` bf16 is torch.autocast's, `checkpointing` keeps less of the
+    values and makes the others again.
     Raises NotFound, CannotRead, CannotPlace, CannotJoin, CannotMake.
     """
     if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= LIMIT:
@@ -140,6 +145,13 @@ def ledger(
         raise NotFound("dtype", str(dtype), BYTES)
     if optimizer not in STATE:
         raise NotFound("optimizer", str(optimizer), STATE)
+    if precision not in PRECISIONS:
+        raise NotFound("precision", str(precision), PRECISIONS)
+    if precision == "bf16" and dtype != "float32":
+        raise Refusal(
+            f"Cannot train weights of {dtype} with autocast: precision bf16 has float32 weights.",
+            ways="dtype float32; or precision fp32, and weights and values are of the dtype.",
+        )
     if training and dtype == "int8":
         raise Refusal(
             "Cannot train in int8: whole numbers have no gradient.",
@@ -154,7 +166,7 @@ def ledger(
         rows = tuple(row._replace(backward_macs=(n := back[row.name]) and n * batch) for row in rows)
     return Ledger(
         *(named.name, graph.volume, batch, dtype, rows, _totals(graph, rows, batch, size), graph),
-        training_bytes(graph, batch, size, optimizer) if training else None,
+        trained(graph, batch, size, optimizer, precision, checkpointing) if training else None,
     )
 
 

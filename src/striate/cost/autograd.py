@@ -1,7 +1,6 @@
 """What torch's autograd does at each node of a graph, in bytes: what is made, saved, copied, and given back.
 
-`holds` has the table by kind; here it meets a graph, a batch and a precision. One `Part` a node, and nothing happens yet:
-`step` plays it.
+`holds` has the table by kind; here it meets a graph, a batch and a precision. One `Part` a node; `step` plays them.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from striate.cost.holds import HOLDS, NOTHING, kinds
 from striate.cost.memory import homes
 
 FLOAT, HALF = 4, 2  # bytes of a float32, and of the bfloat16 that autocast casts to
-PRODUCTS = {"Conv", "padded Conv", "Linear", "LocallyConnected"}  # autocast gives them bfloat16 copies of what they read
-FLOATS = {"PositionBias", "RadialBasis"}  # read a float32 weight or constant beside their values, and so give float32
+PRODUCTS = {"Conv", "padded Conv", "Linear", "LocallyConnected"}  # under autocast these read bfloat16 copies
+FLOATS = {"PositionBias", "RadialBasis", "LocalResponseNorm"}  # and these work in float32, and give it
 SAME, PART = "same", "part"  # a gradient that is handed on as it is, or in parts that are views of it
 HANDS_ON = {"add": SAME, "Identity": SAME, "PositionBias": SAME, "concat": PART}
 
@@ -45,8 +44,10 @@ class Part(NamedTuple):
 
 
 def trained(graph: Graph) -> set[str]:
-    """Nodes that have weights or read from one that has: those that autograd follows."""
-    found: set[str] = set()
+    """Nodes that have weights or read from one that has: those that autograd follows. Where none has any, it is the
+    input whose gradient is wanted.
+    """
+    found: set[str] = set() if any(node.placed.weights for node in graph.nodes) else {"input"}
     for node in graph.nodes:
         if node.placed.weights or not found.isdisjoint(node.inputs):
             found.add(node.name)
@@ -96,7 +97,7 @@ def _part(
         return Part(name, (), home[name], each[name], (), (), 0, 0, (), 0, "", 0, size * weights, 0, 0)
     source, holds = graph[node.inputs[0]], HOLDS.get(what, NOTHING)
     product = autocast and what in PRODUCTS
-    wide = HALF if product else width[source.name]
+    wide = HALF if product else FLOAT if autocast and what in FLOATS else width[source.name]
     copies: list[Storage] = []
     if product and weights:
         copies.append((("copy", node.twin or name), HALF * weights))
@@ -130,6 +131,6 @@ def _part(
         HANDS_ON.get(what, ""),
         through or (copies[-1][1] if cast else 0),
         size * weights,
-        HALF * weights if product else size * weights if what == "LocallyConnected" else 0,
+        size * weights if what == "LocallyConnected" else HALF * weights if product else 0,
         holds.within(node, source, batch, wide) if holds.within else 0,
     )

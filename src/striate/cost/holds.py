@@ -84,9 +84,9 @@ def _both(*parts: Much) -> Much:
     return lambda node, source, batch, size: sum(part(node, source, batch, size) for part in parts)
 
 
-def values(n: float) -> Much:
+def values(n: int) -> Much:
     """n times the output."""
-    return lambda node, source, batch, size: int(n * batch * size * node.output.size)
+    return lambda node, source, batch, size: n * batch * size * node.output.size
 
 
 def _indices(node: Node, source: Node, batch: int, size: int) -> int:
@@ -133,7 +133,8 @@ def _read(node: Node, source: Node, batch: int, size: int) -> int:
 
 def _candidates(node: Any, source: Node, batch: int, size: int) -> int:
     """~ For each cell of a window the values there, and the largest so far of all but the first and the last."""
-    return (2 * node.op.kernel_size**2 - 2) * batch * size * node.output.size
+    window: int = node.op.kernel_size**2
+    return (2 * window - 2) * batch * size * node.output.size
 
 
 NOTHING, READ, GIVEN = Holds(), Holds(reads=True), Holds(gives=True)

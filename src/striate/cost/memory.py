@@ -8,9 +8,8 @@ fragmentation). Both figures are tested against the storages that torch really m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
-from typing import NamedTuple
 
 from striate.blueprint.graph import Graph
 from striate.blueprint.wiring import JOINS
@@ -21,16 +20,6 @@ STATE = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "plain": 0}  # numbers k
 OVERWRITES = {"relu"}  # and relu6 outside training, where torch clones what that overwrites
 FRESH = {*JOINS, "Conv", "padded Conv", "Linear", "BatchNorm", "LocallyConnected"}  # may be: no gradient needs them
 PASSES = {"Identity", "view"}  # hand on what they read, as do dropout and drop path outside training
-
-
-class Training(NamedTuple):
-    """Bytes of one training step. The total is an upper estimate: not all of it is there at the same moment."""
-
-    optimizer: str
-    gradient_bytes: int  # one number for each parameter
-    optimizer_bytes: int
-    saved_bytes: int  # kept from the way forward for the way back
-    total_bytes: int  # these, the weights and the buffers
 
 
 def buffer_bytes(graph: Graph, size: int) -> int:
@@ -78,29 +67,3 @@ def peak_bytes(graph: Graph, batch: int, size: int) -> int:
         if home[name] == name:  # before this it was not there
             now -= large[name]
     return most
-
-
-def saved_bytes(graph: Graph, batch: int, size: int) -> int:
-    """What stays in memory from the way forward for the way back, each value once however many need it."""
-    return sum(_saved(graph, batch, size))
-
-
-def _saved(graph: Graph, batch: int, size: int) -> Iterator[int]:
-    kind = kinds(graph)
-    home = homes(graph, kind, training=True)
-    values: set[str] = set()
-    for node in graph.nodes[1:]:
-        holds = HOLDS.get(kind[node.name], NOTHING)
-        if holds.reads:
-            values.update(home[name] for name in node.inputs)
-        if holds.gives:
-            values.add(home[node.name])
-        if holds.saves:
-            yield holds.saves(node, graph[node.inputs[0]], batch, size)
-    yield batch * size * sum(graph[name].output.size for name in values)
-
-
-def training_bytes(graph: Graph, batch: int, size: int, optimizer: str) -> Training:
-    weights = size * graph.parameters
-    state, saved = STATE[optimizer] * weights, saved_bytes(graph, batch, size)
-    return Training(optimizer, weights, state, saved, 2 * weights + buffer_bytes(graph, size) + state + saved)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from striate.cost.account import COLUMNS, Ledger, Row, Totals, plain
 from striate.cost.blocks import collapsed
+from striate.cost.training import Training
 from striate.cost.units import memory, share, short, whole
 
 
@@ -117,9 +118,14 @@ def summary(ledger: Ledger) -> list[tuple[str, str]]:
             ("gradients", memory(training.gradient_bytes)),
             (f"optimiser, {training.optimizer}", memory(training.optimizer_bytes)),
             ("saved for backward", memory(training.saved_bytes)),
-            ("training, at most", f"{memory(training.total_bytes)}  (weights, gradients, optimiser, saved)"),
+            ("peak, training", f"{memory(training.peak_bytes)}  (in {how(training)}; at {training.peak_at})"),
         ]
     return lines
+
+
+def how(training: Training) -> str:
+    """ "bf16 with checkpointing"."""
+    return training.precision + " with checkpointing" * training.checkpointing
 
 
 def aligned(head: Sequence[str], lines: Sequence[Sequence[str]], right: Sequence[bool]) -> Iterator[str]:

@@ -40,7 +40,9 @@ def segments(graph: Graph) -> tuple[tuple[str, ...], ...]:
             gone[last.get(node.name, i)] += mine.bytes
             until = max(until, rewritten.get(node.name, -1))
         alive -= gone[i]
-        new = {key: size or (part[key].bytes if isinstance(key, str) else 0) for key, size in mine.saves if key not in held}
+        new = {
+            key: size or (part[key].bytes if isinstance(key, str) else 0) for key, size in mine.saves if key not in held
+        }
         held.update(new)
         saved.append(sum(new.values()))
         crossing.append(alive)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from striate.blueprint.graph import Graph
-from striate.cost.autograd import FLOAT, PART, Key, Part, Storage, parts
+from striate.cost.autograd import FLOAT, PART, Key, Part, parts
 from striate.cost.memory import STATE, buffer_bytes
 from striate.cost.segments import segments
 
@@ -32,7 +32,19 @@ class Moment(NamedTuple):
         return self.weights + self.optimizer + self.gradients + self.values
 
 
-def moments(
+class Step(NamedTuple):
+    """All moments of a step, and what lies between the way forward and the way back."""
+
+    moments: tuple[Moment, ...]
+    saved_bytes: int  # what the way back will need, each storage once
+
+    @property
+    def peak(self) -> Moment:
+        """The moment at which most is there."""
+        return max(self.moments, key=lambda moment: moment.bytes)
+
+
+def step(
     graph: Graph,
     batch: int,
     size: int = FLOAT,
@@ -40,35 +52,15 @@ def moments(
     *,
     autocast: bool = False,
     checkpointing: bool = False,
-) -> list[Moment]:
-    """Every moment of a step that is not the first: the optimiser's state is there, and no gradient is yet.
+) -> Step:
+    """A step that is not the first: the optimiser's state is there, and no gradient is yet.
 
     `size`: bytes of a weight, and of a value; `autocast`: products read and give bfloat16, weights stay as they are;
     `checkpointing`: of each of `segments(graph)` but the last only what goes in is kept, and the rest is made again.
     """
-    step = _Step(graph, batch, size, optimizer, autocast)
-    step.run(segments(graph) if checkpointing else [tuple(node.name for node in graph.nodes[1:])])
-    return step.moments
-
-
-def peak(graph: Graph, batch: int, size: int = FLOAT, optimizer: str = "sgd", **how: bool) -> Moment:
-    """The moment at which most is there."""
-    return max(moments(graph, batch, size, optimizer, **how), key=lambda moment: moment.bytes)
-
-
-def capacity(room: int, graph: Graph, size: int = FLOAT, optimizer: str = "sgd", **how: bool) -> tuple[int, Moment]:
-    """The largest batch whose every moment fits into `room` bytes (0: none does), and the moment that forbids one more.
-
-    Exact, for each moment's bytes are a + b·batch: those of a batch of 0 and of 1 say them all.
-    """
-    none, one = (moments(graph, batch, size, optimizer, **how) for batch in (0, 1))
-    bounds = [
-        (max(0, (room - a.bytes) // (b.bytes - a.bytes)) if a.bytes <= room else 0, i)
-        for i, (a, b) in enumerate(zip(none, one, strict=True))
-        if b.bytes > a.bytes
-    ]
-    most, at = min(bounds)
-    return most, one[at]
+    play = _Play(graph, batch, size, optimizer, autocast)
+    play.run(segments(graph) if checkpointing else [tuple(node.name for node in graph.nodes[1:])])
+    return Step(tuple(play.moments), play.saved_bytes)
 
 
 class _Memory:
@@ -96,7 +88,7 @@ class _Memory:
                 self.bytes -= self.sizes.pop(key)
 
 
-class _Step:
+class _Play:
     """`run` plays it, `moments` says what there was."""
 
     def __init__(self, graph: Graph, batch: int, size: int, optimizer: str, autocast: bool) -> None:
@@ -106,11 +98,12 @@ class _Step:
         self.memory = _Memory()
         self.moments: list[Moment] = []
         self.kept: dict[str, list[Key]] = {}  # of each node: what it saved
-        self.entered: dict[str, list[Key]] = {}  # of the first node of each run that is made again: what goes into it
-        self.gradient: dict[str, tuple[Key, bool]] = {}  # of each node's value: its storage, and whether it is all of that
+        self.entered: dict[str, list[Key]] = {}  # of the first node of a run that is made again: what goes into the run
+        self.gradient: dict[str, tuple[Key, bool]] = {}  # of a node's value: its storage, and whether it is all of that
         self.grown: set[str] = set()  # whose weights have a gradient
         self.counted = 0  # the bytes of those gradients
         self.names = 0  # of gradients of values so far
+        self.saved_bytes = 0
         weights = size * graph.parameters
         self.resident = weights + buffer_bytes(graph, size), STATE[optimizer] * weights
 
@@ -127,6 +120,8 @@ class _Step:
         ends = set(self.graph.taps.values())
         read = {name for node in self.graph.nodes for name in node.inputs}
         self._let_go(node.name for node in self.graph.nodes if node.name not in read and node.name not in ends)
+        keys = {key for kept in (*self.kept.values(), *self.entered.values()) for key in kept}
+        self.saved_bytes = sum(self.memory.sizes[key] for key in keys)
         self._loss(cached)
         again = {name: run for run in runs[:-1] for name in run}
         for node in reversed(self.graph.nodes[1:]):
@@ -150,7 +145,9 @@ class _Step:
         inside = set(run)
         return list({self.parts[i].home: None for name in run for i in self.parts[name].inputs if i not in inside})
 
-    def _forward(self, run: Iterable[str], way: str, cached: set[Key], save: bool = True, within: set[str] | None = None) -> None:
+    def _forward(
+        self, run: Iterable[str], way: str, cached: set[Key], save: bool = True, within: set[str] | None = None
+    ) -> None:
         """Each value goes after its last reader, unless it is saved; autocast's copies of weights stay in its cache."""
         hold, drop = self.memory.hold, self.memory.drop
         for name in run:
@@ -162,7 +159,8 @@ class _Step:
                 self.kept[name] = [hold(*storage) for storage in part.saves]
             self._note(f"{way} {name}", part.beside if save and part.saves else part.scratch)
             drop(copies)
-            self._let_go(i for i in dict.fromkeys(part.inputs) if self.last.get(i) == name and (within is None or i in within))
+            read = [i for i in dict.fromkeys(part.inputs) if self.last.get(i) == name]
+            self._let_go(i for i in read if within is None or i in within)
 
     def _again(self, run: Sequence[str]) -> None:
         """Make a run's saved values anew, up to the last of them, from what went into it."""

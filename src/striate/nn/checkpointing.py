@@ -39,9 +39,11 @@ def runs(network: Network) -> tuple[list[Run], Sequence[Any]]:
         read = dict.fromkeys(i for name in names for i in graph[name].inputs)
         kept = {i for node in graph if node.name not in inside for i in node.inputs} | set(graph.taps.values())
         parts = {(graph[name].twin or name) for name in names if not isinstance(graph[name].op, str)}
-        norms = [m for part in parts for m in network.get_submodule(part).modules() if hasattr(m, "track_running_stats")]
+        inner = [module for part in parts for module in network.get_submodule(part).modules()]
+        norms = tuple(module for module in inner if hasattr(module, "track_running_stats"))
         leaving = tuple(name for name in names if name in kept)
-        found.append(Run([steps[name] for name in names], tuple(i for i in read if i not in inside), leaving, tuple(norms)))
+        entering = tuple(i for i in read if i not in inside)
+        found.append(Run([steps[name] for name in names], entering, leaving, norms))
     return found, [steps[name] for name in rest]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from striate.blueprint import BatchNorm, CannotTrain, Graph
-from striate.cost.memory import training_bytes
+from striate.cost.training import capacity, training
 from striate.cost.units import memory
 from striate.data import Batches, Images, Preprocessing, Splits, stratified
 from striate.data.memory import free
@@ -81,10 +81,10 @@ def _small_enough(graph: Graph, recipe: Recipe, examples: int, device: torch.dev
         raise CannotTrain(fact, ways="A batch size of 2 or more.")
     if device.type != "cpu":
         return
-    needed = lambda batch: training_bytes(graph, batch, 4, recipe.optimizer).total_bytes  # noqa: E731
-    if needed(largest) > (there := free()):
-        fits = next((batch for batch in (largest >> i for i in range(1, 21)) if batch and needed(batch) <= there), 0)
-        numbers = f"{memory(needed(largest))} are wanted, {memory(there)} are free."
+    needed, there = training(graph, largest, 4, recipe.optimizer).peak_bytes, free()
+    if needed > there:
+        fits = capacity(there, graph, recipe.optimizer).batch
+        numbers = f"{memory(needed)} are wanted, {memory(there)} are free."
         ways = f"A batch size of {fits} fits." if fits else "Not even one image fits; a smaller --size wants less."
         raise CannotTrain(f"Cannot train with batches of {largest} images of {graph.volume}: {numbers}", ways=ways)
 
