@@ -130,5 +130,7 @@ def test_sizes_and_channels_that_no_image_has() -> None:
 
 def test_more_than_memory_holds_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("striate.data.memory.free", lambda: 10**9)
-    with pytest.raises(CannotTrain, match=r"Cannot hold 1,797 images of 1×4096×4096 in memory: 28.1 GiB wanted, 954 MiB"):
+    with pytest.raises(
+        CannotTrain, match=r"Cannot hold 1,797 images of 1×4096×4096 in memory: 28.1 GiB wanted, 954 MiB"
+    ):
         open_data("digits", size=4096)

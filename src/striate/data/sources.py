@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from striate.blueprint import CannotRead, CannotTrain
-from striate.data import digits, folder, idx
+from striate.data import cifar, digits, folder, idx
 from striate.data.images import Images, Splits
 from striate.data.memory import SMALLER, room_for
 from striate.data.preprocessing import Grid, Preprocessing
 
 WAYS = (
-    "Data is: digits (they come with scikit-learn), a folder of IDX files as MNIST has them, "
+    "Data is: digits (they come with scikit-learn), a folder of IDX files as MNIST has them, CIFAR's batches, "
     "or a folder with a folder of images for each class."
 )
 LARGEST = 4096
@@ -49,7 +49,11 @@ def open_data(
     if not path.is_dir():
         kind = "a file, not a folder" if path.is_file() else "not there"
         raise CannotRead(f"Cannot read data from {source}: it is {kind}.", ways=WAYS)
-    return _fitted(*idx.read(path), rule) if idx.is_idx(path) else folder.read(path, rule, seed)
+    if idx.is_idx(path):
+        return _fitted(*idx.read(path), rule)
+    if batches := cifar.find(path):
+        return _fitted(*cifar.read(*batches), rule)
+    return folder.read(path, rule, seed)
 
 
 def _fitted(train: Images, test: Images, rule: Callable[[int, Grid | None], Preprocessing]) -> Splits:
