@@ -23,6 +23,7 @@ VERBS = {  # in the order of the first day; `striate.cli.VERB` has the `command`
     "demo": "Train LeNet-5 on real digits and read ten of them: a minute.",
     "models": "List the networks of the literature, and what each costs.",
     "ledger": "Price a network layer by layer, before it exists.",
+    "fit": "Find the largest batch that fits into memory.",
     "compare": "Put networks side by side, in numbers or in a picture.",
     "check": "Hold what a listing claims against what comes out.",
     "train": "Train a network on your images, or on digits.",

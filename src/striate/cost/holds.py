@@ -133,8 +133,9 @@ def _read(node: Node, source: Node, batch: int, size: int) -> int:
 
 def _candidates(node: Any, source: Node, batch: int, size: int) -> int:
     """~ For each cell of a window the values there, and the largest so far of all but the first and the last."""
+    values: int = node.output.size
     window: int = node.op.kernel_size**2
-    return (2 * window - 2) * batch * size * node.output.size
+    return (2 * window - 2) * batch * size * values
 
 
 NOTHING, READ, GIVEN = Holds(), Holds(reads=True), Holds(gives=True)

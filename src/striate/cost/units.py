@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+from striate.blueprint.refusal import CannotRead
+
 SI = ("", "k", "M", "G", "T", "P", "E", "Z")  # powers of 1,000: for counts
 IEC = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB")  # powers of 1,024: for memory
+
+
+UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def whole(n: int | None) -> str:
@@ -35,3 +43,24 @@ def _scaled(n: int, base: int, powers: tuple[str, ...]) -> str:
         value, power = value / base, power + 1
     digits = 0 if not power or value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:,.{digits}f} {powers[power]}".rstrip()
+
+
+def in_bytes(text: str) -> int:
+    """ "24GiB", "16 GB", "512MiB", "8e9" as bytes; capitals are no different. Raises CannotRead."""
+    example = "Written 24GiB, 16GB, 512MiB, or in bytes: 8e9."
+    read = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[0-9]{1,2})?)\s*([a-z]*)\s*", text, re.IGNORECASE)
+    if read is None:
+        raise CannotRead(f'Cannot read "{text}" as an amount of memory.', ways=example)
+    number, unit = float(read[1]), read[2] or "B"
+    alike = {known.lower(): known for known in UNITS}
+    if unit.lower() not in alike:
+        near = [
+            f"{known} ({UNITS[known]:,} bytes)"
+            for known in UNITS
+            if known[0].lower() == unit[0].lower() and known != "B"
+        ]
+        ways = f"Near: {', '.join(near)}." if near else f"Known: {', '.join(UNITS)}."
+        raise CannotRead(f'Cannot read "{text}" as an amount of memory: there is no unit "{unit}".', ways=ways)
+    if not (amount := int(number * UNITS[alike[unit.lower()]])):
+        raise CannotRead(f'Cannot read "{text}" as an amount of memory: it is none.', ways=example)
+    return amount
