@@ -67,9 +67,13 @@ PEERS = [
     timm("nasnet_large", "nasnetalarge", volume="3x107x107", slow=True),
     timm("mobilenet_v1", "mobilenetv1_100"),
     timm("mobilenet_v2", "mobilenetv2_100"),
-    *(timm(f"mobilenet_v3_{size}", f"mobilenetv3_{size}_100", bn_eps=1e-3) for size in ("small", "large")),
-    timm("mnasnet1_0", "mnasnet_100"),
-    *(timm(f"efficientnet_b{n}", slow=n > 0, bn_eps=1e-3 if n > 4 else 1e-5) for n in range(8)),
+    *(
+        timm(f"mobilenet_v3_{size}", f"mobilenetv3_{size}_100", bn_eps=1e-3, bn_momentum=0.01)
+        for size in ("small", "large")
+    ),
+    timm("mnasnet1_0", "mnasnet_100", bn_momentum=3e-4),
+    *(timm(f"efficientnet_b{n}", slow=n > 0) for n in range(5)),
+    *(timm(f"efficientnet_b{n}", slow=True, bn_eps=1e-3, bn_momentum=0.01) for n in (5, 6, 7)),
 ]
 
 
@@ -140,8 +144,8 @@ def all_ways(given: Any) -> Tensor:
     return torch.cat([outs[name] for name in sorted(outs)], 1)
 
 
-def apart(one: Tensor, other: Tensor) -> float:
-    """The largest difference, relative to the largest value."""
+def apart(one: Tensor, other: Tensor, floor: float = 1e-30) -> float:
+    """The largest difference, relative to the largest value, or to `floor` where all values are smaller."""
     assert one.shape == other.shape
     assert one.isfinite().all()
-    return float((one - other).abs().max() / one.abs().max().clamp(min=1e-30))
+    return float((one - other).abs().max() / one.abs().max().clamp(min=floor))
