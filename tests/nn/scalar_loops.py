@@ -6,7 +6,9 @@ kernels are kept out: double precision has no fused recurrent layers, and attent
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
@@ -36,16 +38,18 @@ def loops(*lengths: int) -> int:
     return count
 
 
-def convolved(x: Any, weight: Any, out: Any, transposed: bool) -> int:
-    """Each output cell (transposed: input cell) with each weight of its channel's group."""
-    cells = x if transposed else out
-    return loops(x[0], *weight, *cells[2:])
+def lengths_product(*lengths: int) -> int:
+    return prod(lengths)
 
 
 class Counter(TorchDispatchMode):
-    def __init__(self) -> None:
+    """`turns`: how many a loop over such lengths makes; `loops` turns each, `lengths_product` multiplies, for what would
+    take a day.
+    """
+
+    def __init__(self, turns: Callable[..., int] = loops) -> None:
         super().__init__()
-        self.count = 0
+        self.count, self.turns = 0, turns
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -56,19 +60,19 @@ class Counter(TorchDispatchMode):
         shapes = [tuple(a.shape) if isinstance(a, Tensor) else a for a in args]
         match name.removeprefix("aten::"):
             case "mm":
-                return loops(*shapes[0], shapes[1][1])
+                return self.turns(*shapes[0], shapes[1][1])
             case "bmm":
-                return loops(*shapes[0], shapes[1][2])
+                return self.turns(*shapes[0], shapes[1][2])
             case "addmm" | "baddbmm":
-                return loops(*shapes[1], shapes[2][-1])
+                return self.turns(*shapes[1], shapes[2][-1])
             case "mv" | "dot" | "vdot":
-                return loops(*shapes[0])
+                return self.turns(*shapes[0])
             case "addmv":
-                return loops(*shapes[1])
+                return self.turns(*shapes[1])
             case "convolution":
-                return convolved(shapes[0], shapes[1], tuple(out.shape), shapes[6])
+                return self.convolved(shapes[0], shapes[1], tuple(out.shape), shapes[6])
             case "convolution_backward":
-                once = convolved(shapes[1], shapes[2], shapes[0], shapes[7])
+                once = self.convolved(shapes[1], shapes[2], shapes[0], shapes[7])
                 return once * sum(shapes[10][:2])
             case "_trilinear":
                 lengths = []
@@ -77,10 +81,15 @@ class Counter(TorchDispatchMode):
                     for axis in sorted(expand):
                         shape.insert(axis, 1)
                     lengths.append(shape)
-                return loops(*map(max, *lengths))
+                return self.turns(*map(max, *lengths))
             case fused if any(fused.startswith(word) for word in FUSED):
                 raise AssertionError(f"{fused} hides its products")
         return 0
+
+    def convolved(self, x: Any, weight: Any, out: Any, transposed: bool) -> int:
+        """Each output cell (transposed: input cell) with each weight of its channel's group."""
+        cells = x if transposed else out
+        return self.turns(x[0], *weight, *cells[2:])
 
 
 def counted(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[int, int]:

@@ -79,10 +79,10 @@ def _from_file(path: Path, name: str, positional: list[Any], options: dict[str, 
             ours = (n for n, value in vars(code).items() if getattr(value, "__module__", "") == code.__name__)
             raise NotFound(f"module in {path.name}", name, [n for n in ours if not n.startswith("_")])
         found = getattr(found, part)
-    if not isinstance(found, nn.Module):
+    if callable(found) and not isinstance(found, nn.Module):
         found = _theirs(lambda: found(*positional, **options), f"Cannot make {name}", path)
     if not isinstance(found, nn.Module):
-        raise Refusal(f"Cannot price {name} of {path}: it gives {type(found).__name__}; an nn.Module is wanted.")
+        raise Refusal(f"Cannot price {name} of {path}: it is {type(found).__name__}; an nn.Module is wanted.")
     return found
 
 
