@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -42,8 +43,8 @@ def rounds(contenders: Mapping[str, Callable[[], object]], n: int, at_least_s: f
 
 def _busy() -> float:
     """Processor seconds of this process and of those it has waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _summary(wall: list[float], cpu: list[float]) -> Json:
@@ -52,9 +53,9 @@ def _summary(wall: list[float], cpu: list[float]) -> Json:
     return {**figures, "cpu_median_s": statistics.median(cpu), "n": len(wall)}
 
 
-def ratios(timed: Mapping[str, Json], ours: str) -> dict[str, float]:
-    """How many times as long each of the others takes (medians)."""
-    return {name: of["median_s"] / timed[ours]["median_s"] for name, of in timed.items() if name != ours}
+def ratios(timed: Mapping[str, Json], ours: str, what: str = "median_s") -> dict[str, float]:
+    """How many times as long each of the others takes."""
+    return {name: of[what] / timed[ours][what] for name, of in timed.items() if name != ours}
 
 
 def machine() -> Json:

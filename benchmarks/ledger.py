@@ -65,14 +65,15 @@ PEERS: dict[str, tuple[Count, str]] = {  # how it counts, and where the module m
 }
 
 
-def explanations(priced: Ledger, peer: str) -> Iterator[tuple[str, int, int]]:
+def explanations(priced: Ledger, peer: str, module: Any) -> Iterator[tuple[str, int, int]]:
     """Why a peer counts more (+) or less (-): (reason, parameters, MACs), as far as rows can say."""
     codes = [row for row in priced.rows if row.layer.startswith("RadialBasis")]
     yield "distances to fixed codes: no weighted layer to the peers", 0, -sum(row.macs or 0 for row in codes)
     norms = [row for row in priced.rows if row.layer.startswith("BatchNorm")]
     if peer == "fvcore":
         yield "batch norms: 2 a value (we count MACs of weights with windows of values)", 0, 2 * _values(norms)
-        pools = [row for row in priced.rows if row.label.startswith("avg pool")]
+        asked = any(type(part).__name__ == "AdaptiveAvgPool2d" for part in module.modules())  # a mean is not counted
+        pools = [row for row in priced.rows if asked and row.label.startswith("avg pool")]
         inputs = [priced.graph[priced.graph[row.name].inputs[0]].output.size for row in pools]
         yield "adaptive average pools: 1 a value read", 0, sum(inputs)
     if peer == "torchinfo":
@@ -96,12 +97,14 @@ def compare(make: Callable[[str], Any], priced: Ledger) -> Json:
     found: Json = {"ours": ours}
     for peer, (count, device) in PEERS.items():
         try:
-            theirs = count(make(device), (1, *priced.input))
+            theirs = count(module := make(device), (1, *priced.input))
         except Exception as error:  # a peer that cannot is a result too
             found[peer] = {"cannot": f"{type(error).__name__}: {error}".splitlines()[0][:160]}
             continue
         difference = theirs[0] - ours[0], theirs[1] - ours[1]
-        reasons = [reason for reason in explanations(priced, peer) if any(reason[1:])] if any(difference) else []
+        reasons = (
+            [reason for reason in explanations(priced, peer, module) if any(reason[1:])] if any(difference) else []
+        )
         left = tuple(d - sum(reason[i + 1] for reason in reasons) for i, d in enumerate(difference))
         found[peer] = {"totals": theirs, "difference": difference, "because": reasons, "unexplained": left}
     return found
@@ -123,7 +126,7 @@ def torchvision_s(name: str) -> Callable[[str], Any] | None:
         return None
     if name not in models.list_models():
         return None
-    options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    options = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
 
     def make(device: str) -> Any:
         with torch.device(device):
@@ -148,7 +151,8 @@ def main() -> None:
         for peer, (count, device) in PEERS.items():
             contenders[peer] = partial(count, ours(name, device), shape)
         timed = rounds(contenders, 9)
-        times[name] = {"seconds": timed, "times as long": ratios(timed, "striate")}
+        longer, busier = ratios(timed, "striate"), ratios(timed, "striate", "cpu_median_s")
+        times[name] = {"seconds": timed, "times as long": longer, "times the processor's time": busier}
         print(name, *(f"{who} {of['median_s'] * 1e3:.1f} ms" for who, of in timed.items()), sep="  ", flush=True)
     alone = rounds({"striate": partial(ledger, "resnet152")}, 200, 0)["striate"]
     whole = rounds({what: partial(_run, line) for what, line in WHOLE.items()}, 9)
