@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from striate.data import Splits
 from striate.training.diverged import diverged
 from striate.training.events import Checkpoint, Control, Done, Epoch, Event, Started, Step, Warning
+from striate.training.exhausted import within_memory
 from striate.training.lesson import Lesson, lesson, provenance
 from striate.training.metrics import evaluate, main_way_out
 from striate.training.optimise import optimizer, rate
@@ -40,13 +41,15 @@ def train(
     The same seed gives the same weights, on the same machine with the same threads.
 
     Raises before the first step NotFound (a field of the recipe), CannotTrain (network, data and recipe do not go
-    together), CannotWrite; while it goes on, CannotTrain where the loss is no longer a number.
+    together), CannotWrite; while it goes on, CannotTrain where the loss is no longer a number or memory runs out (and
+    which batch would fit).
     """
     wanted = revised(recipe, **fields)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     course = lesson(model, data, wanted, place, saved=out is not None)
     folder = claim(out) if out is not None else None
-    events = _on_threads(course.recipe.threads, _events(course, folder, control or Control()))
+    events = within_memory(course, _events(course, folder, control or Control()))
+    events = _on_threads(course.recipe.threads, events)
     return recorded(events, folder, course.recipe) if folder else events
 
 
@@ -87,6 +90,7 @@ def _events(course: Lesson, folder: Path | None, control: Control) -> Iterator[E
             with torch.autocast(course.device.type, course.dtype, enabled=course.dtype != torch.float32):
                 outputs = model(x)
             loss = loss_of(outputs, y, recipe)
+            del outputs
             if not isfinite(value := loss.item()):
                 refusal = diverged(model, x, value, step + 1, lr, _safe(folder, kept))
                 yield Warning(str(refusal))
