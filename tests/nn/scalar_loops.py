@@ -43,7 +43,7 @@ def lengths_product(*lengths: int) -> int:
 
 
 class Counter(TorchDispatchMode):
-    """`turns`: how many a loop over such lengths makes; `loops` turns each, `lengths_product` multiplies, for what would
+    """`turns`: how many a loop over such lengths makes. `loops` turns each; `lengths_product` multiplies, for what would
     take a day.
     """
 

@@ -1,4 +1,4 @@
-"""Somebody else's module: how it is named and read, what is said of what nobody knows, and that nothing of it changes."""
+"""Somebody else's module: how it is named and read, what is said of what nobody knows; nothing of it changes."""
 
 import json
 import random
@@ -99,7 +99,8 @@ def test_what_nobody_knows_is_a_question_and_the_totals_are_the_least():
     text = str(priced)
     assert "≥ 720" in text
     assert "The MACs of linalg_inv are not known" in text
-    assert [line for line in text.splitlines() if line.startswith("linalg_inv")][0].split()[4] == "?"
+    [line] = (line for line in text.splitlines() if line.startswith("linalg_inv"))
+    assert line.split()[4] == "?"
 
 
 def test_an_operator_of_somebody_s_own_is_a_question_with_its_volume_and_weights():
@@ -152,15 +153,36 @@ def test_the_steps_depend_on_the_shape():
     assert len(deep) > len(shallow)
 
 
-@pytest.mark.parametrize(
-    ("net", "field"),
-    [
-        (of(lambda m, x: m.a(x) + F.conv2d(F.pad(x, (2, 2, 2, 2)), m.w), a=lambda: nn.Conv2d(3, 4, 1), w=lambda: torch.rand(4, 3, 5, 5)), 5),
-        (of(lambda m, x: m.b(F.max_pool2d(m.a(x), 3, 2)), a=lambda: nn.Conv2d(3, 4, 3), b=lambda: nn.Conv2d(4, 4, 3, dilation=2)), 13),
-        (of(lambda m, x: m.b(F.pixel_unshuffle(m.a(x), 2)), a=lambda: nn.Conv2d(3, 4, 3), b=lambda: nn.Conv2d(16, 4, 3)), 8),
-        (of(lambda m, x: m.c(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)[:, :, 1:, 2:], c=lambda: nn.Linear(3, 4)), 1),
-    ],
-)  # fmt: skip
+FIELDS = [
+    (
+        of(
+            lambda m, x: m.a(x) + F.conv2d(F.pad(x, (2, 2, 2, 2)), m.w),
+            a=lambda: nn.Conv2d(3, 4, 1),
+            w=lambda: torch.rand(4, 3, 5, 5),
+        ),
+        5,
+    ),
+    (
+        of(
+            lambda m, x: m.b(F.max_pool2d(m.a(x), 3, 2)),
+            a=lambda: nn.Conv2d(3, 4, 3),
+            b=lambda: nn.Conv2d(4, 4, 3, dilation=2),
+        ),
+        13,
+    ),
+    (
+        of(
+            lambda m, x: m.b(F.pixel_unshuffle(m.a(x), 2)),
+            a=lambda: nn.Conv2d(3, 4, 3),
+            b=lambda: nn.Conv2d(16, 4, 3),
+        ),
+        8,
+    ),
+    (of(lambda m, x: m.c(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)[:, :, 1:, 2:], c=lambda: nn.Linear(3, 4)), 1),
+]
+
+
+@pytest.mark.parametrize(("net", "field"), FIELDS)
 def test_the_field_goes_through_branches_and_layouts(net, field):
     module = net().double().eval()
     graph = trace(module, "3x16x16")
@@ -176,6 +198,13 @@ def test_the_field_goes_through_branches_and_layouts(net, field):
             assert max(first, 0) <= int(cells[0]) <= int(cells[-1]) <= min(last, 15)
 
 
+def test_a_step_that_brings_cells_together_sees_them_all():
+    turned = trace(Of(lambda m, x: (y := m.a(x)) + y.transpose(2, 3), a=nn.Conv2d(3, 4, 3)), "3x8x8")
+    assert turned[turned.taps["out"]].field.rows.size == 8
+    spatial = trace(Of(lambda m, x: m.a(x).softmax(3), a=nn.Conv2d(3, 4, 3)), "3x8x8")
+    assert spatial[spatial.taps["out"]].field.rows.size == 8
+
+
 def test_attention_sees_everything():
     graph = trace(SUITE["patches"].make(), "3x8x8")
     assert graph[graph.taps["out"]].field.rows.size == 8
@@ -187,6 +216,7 @@ REFUSED = [
     (lambda: trace(Of(lambda m, x: x if x.sum() > 0 else -x), "1x8x8"), "Cannot trace Of on 1×8×8"),
     (lambda: trace(Of(lambda m, x: m.w, w=torch.ones(3)), "1x8x8"), "does not depend on its input"),
     (lambda: trace(Of(lambda m, x: x, lock=open(__file__)), "1x8x8"), "it cannot be copied"),  # noqa: SIM115
+    (lambda: trace(nn.Conv2d(3, 4, 3), torch.rand(2, 3, 8, 8)), "Cannot trace a batch of 2"),
     (lambda: trace("resnet18", "3x8x8"), "Cannot trace a str"),
     (lambda: striate.ledger(nn.Conv2d(3, 4, 3)), "Cannot price Conv2d without its input"),
     (lambda: striate.ledger(nn.Conv2d(3, 4, 3), "3x8x8", fit="exact"), "Cannot give Conv2d a fit"),
@@ -249,7 +279,8 @@ def test_a_library_s_network_is_priced_by_its_name(command):
 
 
 def test_a_library_that_is_not_there_is_named():
-    code = "import sys; sys.modules['timm'] = None; sys.argv = ['striate', 'ledger', 'timm:resnet26d']; from striate.cli import main; main()"
+    gone = "import sys; sys.modules['timm'] = None; sys.argv = ['striate', 'ledger', 'timm:resnet26d']"
+    code = f"{gone}; from striate.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "Cannot look into timm" in done.stderr

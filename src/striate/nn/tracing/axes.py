@@ -146,8 +146,8 @@ def plain(volume: Volume, axes: int = 4) -> tuple[Dim, ...]:
 
 
 def renewed(dims: Sequence[Sequence[Piece]]) -> tuple[Volume, tuple[Dim, ...]]:
-    """A volume of their own for axes made of others' pieces: channels in the order in which they stand, rows and columns
-    in the order of the grid they come from.
+    """A volume of their own for axes made of others' pieces: channels in the order in which they stand, rows and
+    columns in the order of the grid they come from.
     """
     made = [list(dim) for dim in dims]
     sizes = []
@@ -190,6 +190,20 @@ def carried(values: Sequence[Value], shape: Shape) -> tuple[Dim, ...]:
             dim = _full(kinds.pop() if len(kinds) == 1 else ROWS if kinds else min(unused or {ROWS}), n)
         made.append(dim)
     return tuple(made)
+
+
+def cut(value: Value) -> tuple[Window | None, Window | None]:
+    """How a slice reads rows and columns of the whole."""
+    windows: list[Window | None] = []
+    for kind in (ROWS, COLUMNS):
+        pieces = [piece for dim in value.dims for piece in dim if piece.kind == kind]
+        if prod(piece.size for piece in pieces) == value.home[kind]:
+            windows.append(Window(1))
+        elif len(pieces) == 1:
+            windows.append(Window(1, pieces[0].stride, -value.start[kind]))
+        else:
+            windows.append(None)
+    return windows[0], windows[1]
 
 
 def reading(home: Volume, kept: Iterable[Dim]) -> tuple[Window | None, Window | None]:

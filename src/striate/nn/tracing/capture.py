@@ -152,6 +152,10 @@ def _fake(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
 
 def _faked(inputs: Any, mode: FakeTensorMode) -> tuple[Any, ...]:
     given = inputs if isinstance(inputs, tuple) else (inputs,)
+    for x in given:
+        if isinstance(x, Tensor) and x.dim() == 4 and x.shape[0] != 1:
+            fact = f"Cannot trace a batch of {x.shape[0]}: a graph is of one example."
+            raise Refusal(fact, ways="Give a batch of 1; the ledger has batch= for more.")
     return torch.utils._pytree.tree_map(lambda x: _fake(x.detach(), mode) if isinstance(x, Tensor) else x, given)
 
 
@@ -159,7 +163,7 @@ def _shapes(module: nn.Module, inputs: Any) -> list[tuple[int, ...]]:
     """Shapes to try for a volume, a batch of one; none where example inputs are given."""
     if not isinstance(inputs, Volume):
         return []
-    shapes = [(1, *inputs)]
+    shapes: list[tuple[int, ...]] = [(1, *inputs)]
     if inputs.is_vector:
         shapes.insert(len(shapes) if isinstance(module, Network) else 0, (1, inputs.channels))
     return shapes

@@ -12,6 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -89,13 +90,14 @@ def _from_file(path: Path, name: str, positional: list[Any], options: dict[str, 
 def _run(path: Path) -> ModuleType:
     """The file as a module of its own, its folder where its own imports look first."""
     spec = importlib.util.spec_from_file_location(f"striate_user_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     code = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = code  # dataclasses and pickles look their own module up
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
     try:
-        _theirs(lambda: spec.loader and spec.loader.exec_module(code), f"Cannot read {path}", path)
+        _theirs(partial(spec.loader.exec_module, code), f"Cannot read {path}", path)
     finally:
         sys.path.remove(folder)
     return code
@@ -153,8 +155,8 @@ def _made(make: Callable[[], nn.Module], name: str, options: dict[str, Any]) -> 
 
 
 def _library(name: str) -> Any:
-    """The library, imported only now. torchvision's compiled ops may be another torch's, but its networks need none: the
-    two names that its Python describes are then given without them.
+    """The library, imported only now. torchvision's compiled ops may be another torch's, but its networks need none:
+    the two names that its Python describes are then given without them.
     """
     if importlib.util.find_spec(name) is None:
         raise Refusal(f"Cannot look into {name}: it is not installed.", ways=f"pip install {name}")

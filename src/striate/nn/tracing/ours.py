@@ -156,7 +156,7 @@ ACTIVATIONS = {
     "swish": "silu",
     "special_expit": "sigmoid",
 }
-DEFAULTS = {
+DEFAULTS: dict[str, dict[str, Any]] = {
     "leaky_relu": {"negative_slope": 0.01},
     "elu": {"alpha": 1, "scale": 1, "input_scale": 1},
     "softplus": {"beta": 1, "threshold": 20},
@@ -219,6 +219,8 @@ def concat(scribe: Scribe, call: Call) -> Value | None:
     if len(values) < 2 or not all(isinstance(v, Value) for v in values):
         return None
     at = (call["dim"] or 0) % len(values[0].dims)
+    if any(piece.kind != CHANNELS for value in values for piece in value.dims[at]):
+        return None
     values = [scribe.solid(call, value) for value in values]
     first = values[0]
     rest = [(*v.dims[:at], *v.dims[at + 1 :]) for v in values]
@@ -244,10 +246,11 @@ def add(scribe: Scribe, call: Call) -> Value | None:
     if isinstance(a, Value) and isinstance(b, Value):
         return _joined(scribe, call, "add", [a, b]) if _alike(a, b) else None
     x, bias = (a, b) if isinstance(a, Value) else (b, a)
-    if isinstance(x, Value) and isinstance(bias, Const) and x.plain and len(x.dims) == 4 and bias.direct:
-        if (bias.shape or ())[-3:] == tuple(x.home) and call.shape == x.shape:
-            return _given(scribe, call, scribe.layer(call, L.PositionBias(), x, [bias], "bias"))
-    return None
+    if not isinstance(x, Value) or not isinstance(bias, Const) or not x.plain or len(x.dims) != 4:
+        return None
+    if bias.shape != tuple(x.home) or call.shape != x.shape:
+        return None
+    return _given(scribe, call, scribe.layer(call, L.PositionBias(), x, [bias], "bias"))
 
 
 def _alike(a: Value, b: Value) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from typing import Any
 
 from torch import nn
 
@@ -60,9 +61,10 @@ def _(module: M.Select) -> Layer:
 
 @recognise.register
 def _(module: M.RadialBasis) -> Layer | None:
-    if module.codes.is_meta:
+    codes: Any = module.codes
+    if codes.is_meta:
         return None
-    bits = module.codes.gt(0).tolist()
+    bits = codes.gt(0).tolist()
     return L.RadialBasis(tuple(sum(bit << (len(row) - 1 - i) for i, bit in enumerate(row)) for row in bits))
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from striate.blueprint import CannotPlace, Field, Layer, Node, Pen, Placed, Refusal, Volume, Window
+from striate.blueprint import CannotPlace, Field, Layer, Node, Pen, Placed, Refusal, Volume
 from striate.blueprint.layer import Shape
 from striate.blueprint.window import Interval, Reading
 from striate.blueprint.wiring import JOINS
-from striate.nn.tracing.axes import CELL_BY_CELL, CHANNELS, COLUMNS, EVERYTHING, ROWS, Dim, Piece, Value, renewed
+from striate.nn.tracing.axes import CELL_BY_CELL, CHANNELS, COLUMNS, EVERYTHING, ROWS, Dim, Piece, Value, cut, renewed
 from striate.nn.tracing.capture import Captured
 from striate.nn.tracing.leaf import Traced
 
@@ -218,22 +217,8 @@ class Scribe:
         return self._solid[value]
 
     def _cut(self, call: Call, value: Value) -> Value:
-        windows: list[Reading | None] = []
-        for kind in (ROWS, COLUMNS):
-            pieces = [piece for dim in value.dims for piece in dim if piece.kind == kind]
-            left, start = prod(piece.size for piece in pieces), value.start[kind]
-            if left == value.home[kind]:
-                windows.append(Window(1))
-            elif len(pieces) == 1:
-                windows.append(Window(1, pieces[0].stride, -start))
-            else:
-                windows.append(None)
-        return self.traced(
-            replace(call, op="slice", said="aten.slice"),
-            [Read(value, (windows[0], windows[1]))],
-            value.dims,
-            shape=value.shape,
-        )
+        call = replace(call, op="slice", said="aten.slice")
+        return self.traced(call, [Read(value, cut(value))], value.dims, shape=value.shape)
 
     def arranged(self, call: Call, value: Value) -> Value:
         """The value as N×C×H×W, each axis by where it stands: as it is where it lies so, else rearranged as a step."""
