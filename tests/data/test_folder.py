@@ -81,13 +81,15 @@ def test_small_pictures_of_one_size_are_taken_as_they_are(tmp_path: Path) -> Non
 def test_an_unreadable_image_is_left_out_and_named_once(photos: Path) -> None:
     for i in range(10, 30):
         picture(photos / "red" / f"{i}.png", (250, 10, 10))
-    (photos / "red" / "7.png").write_bytes(b"not a picture")
+    (photos / "blue" / "7.jpg").write_bytes(b"not a picture")
     splits = open_data(photos, size=8)
     assert len(splits.train) + len(splits.test) == 39
     assert [(path.name, reason) for path, reason in splits.skipped] == [
-        ("7.png", f"Cannot read {photos / 'red' / '7.png'}: it is not an image.")
+        ("7.jpg", f"Cannot read {photos / 'blue' / '7.jpg'}: it is not an image.")
     ]
-    assert splits.train.labels.bincount().sum() == len(splits.train.pixels)
+    for images in (splits.train, splits.test):
+        means = images.pixels.float().mean((2, 3))
+        assert ((means[:, 0] > means[:, 2]) == (images.labels == 1)).all()  # blue, red
 
 
 def test_too_many_unreadable_images_are_a_wrong_folder(photos: Path) -> None:
