@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from striate.blueprint import CannotRead, CannotTrain
-from striate.data import Batches, Images, Preprocessing, open_data, stratified
+from striate.data import Batches, Flip, Images, PaddedCrop, Preprocessing, open_data, stratified
 
 
 def test_the_digits_are_scikit_learns_in_a_split_that_no_seed_moves() -> None:
@@ -80,7 +80,7 @@ def test_batches_are_normalised_float_channels_last(digits: Images) -> None:
 
 def test_the_same_seed_and_epoch_deal_the_same_batches(digits: Images) -> None:
     def dealt(seed: int, epoch: int) -> torch.Tensor:
-        return torch.cat([x for x, _ in batches(digits, seed=seed, shift=2, flip=True).epoch(epoch)])
+        return torch.cat([x for x, _ in batches(digits, seed=seed, augment=(PaddedCrop(2), Flip())).epoch(epoch)])
 
     assert torch.equal(dealt(3, 5), dealt(3, 5))
     assert not torch.equal(dealt(3, 5), dealt(3, 6))
@@ -92,7 +92,7 @@ def test_a_shift_moves_each_image_by_whole_cells_and_brings_zeros_in() -> None:
     pixels[:, :, 4, 4] = 200
     images = Images(pixels, torch.zeros(64, dtype=torch.int64), ("a",), "")
     rule = Preprocessing(1, (9, 9), (9, 9), (0.0,), (1 / 255,))
-    x, _ = next(Batches(images, rule, 64, shift=2).epoch())
+    x, _ = next(Batches(images, rule, 64, augment=(PaddedCrop(2),)).epoch())
     places = {tuple(image.nonzero()[0].tolist()) for image in x[:, 0]}
     assert x.sum().item() == pytest.approx(64 * 200)
     assert places <= {(r, c) for r in range(2, 7) for c in range(2, 7)}
@@ -103,7 +103,7 @@ def test_a_flip_is_left_to_right_and_for_about_half() -> None:
     pixels = torch.zeros(400, 1, 4, 4, dtype=torch.uint8)
     pixels[:, :, 1, 0] = 255
     images = Images(pixels, torch.zeros(400, dtype=torch.int64), ("a",), "")
-    x, _ = next(Batches(images, Preprocessing(1, (4, 4), (4, 4), (0.0,), (1.0,)), 400, flip=True).epoch())
+    x, _ = next(Batches(images, Preprocessing(1, (4, 4), (4, 4), (0.0,), (1.0,)), 400, augment=(Flip(),)).epoch())
     left, right = x[:, 0, 1, 0].sum().item(), x[:, 0, 1, 3].sum().item()
     assert left + right == pytest.approx(400)
     assert 150 < right < 250

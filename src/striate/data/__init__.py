@@ -1,9 +1,48 @@
-"""Images to learn from and to be judged by: read, fitted to a network, and dealt out in batches."""
+"""Images to learn from and to be judged by: read, fitted to a network, augmented, and dealt out in batches."""
 
+from striate.data.augment import Augmentation, Erasing, Flip, PaddedCrop, ResizedCrop, augmented
 from striate.data.batches import Batches
+from striate.data.chance import Chance
+from striate.data.colour import ColourJitter, PCAColour
 from striate.data.decode import read_image
 from striate.data.images import Images, Skipped, Splits, stratified
+from striate.data.mix import CutMix, Mixup
 from striate.data.preprocessing import Preprocessing
 from striate.data.sources import open_data
+from striate.data.trivial import TrivialAugment
 
-__all__ = ["Batches", "Images", "Preprocessing", "Skipped", "Splits", "open_data", "read_image", "stratified"]
+AUGMENTATIONS = {  # by the names that a recipe may use
+    "flip": Flip,
+    "padded-crop": PaddedCrop,
+    "resized-crop": ResizedCrop,
+    "colour-jitter": ColourJitter,
+    "pca-colour": PCAColour,
+    "trivial-augment": TrivialAugment,
+    "erasing": Erasing,
+}
+MIXES = {"mixup": Mixup, "cutmix": CutMix}
+
+__all__ = [
+    "AUGMENTATIONS",
+    "MIXES",
+    "Augmentation",
+    "Batches",
+    "Chance",
+    "ColourJitter",
+    "CutMix",
+    "Erasing",
+    "Flip",
+    "Images",
+    "Mixup",
+    "PCAColour",
+    "PaddedCrop",
+    "Preprocessing",
+    "ResizedCrop",
+    "Skipped",
+    "Splits",
+    "TrivialAugment",
+    "augmented",
+    "open_data",
+    "read_image",
+    "stratified",
+]

@@ -4,65 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.data.augment import Augmentation, augmented
+from striate.data.chance import Chance, order
 from striate.data.images import Images
+from striate.data.mix import Mix
 from striate.data.preprocessing import Preprocessing
+from striate.data.resident import Crops
+
+MIXING = 63  # the stream of chance that no augmentation of a chain has
 
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """Deals out `images` in batches of about `size`: x float32 N×C×H×W (channels last), y int64 N.
+    """Deals out `images` in batches of about `size`: x float32 N×C×H×W (channels last), y int64 N, or, where images are
+    mixed, float32 N×classes.
 
-    The order and every random choice follow from `seed` and the epoch, so the same seed gives the same batches, at any
+    The order and every random choice follow from seed, epoch and image, so the same seed gives the same batches, at any
     epoch, in any process. Every image is dealt once an epoch; batches differ in size by one at most, so that the last
-    is never a stray single.
+    is never a stray single. With `ranks` processes each is dealt a run of every batch, `rank` saying which; together
+    they are the batch that one process would get.
     """
 
     images: Images
     preprocessing: Preprocessing
     size: int
     seed: int = 0
-    shift: int = 0  # at most so many cells up, down, left, right; zeros come in
-    flip: bool = False  # left and right exchanged, for half of the images
+    augment: tuple[Augmentation, ...] = ()
+    mix: Mix | None = None
     shuffle: bool = True
     device: torch.device | str = "cpu"
+    rank: int = 0
+    ranks: int = 1
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.size)
 
     def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch. Raises nothing of its own."""
-        random = torch.Generator().manual_seed((self.seed << 20) + number)
-        count = len(self.images)
-        order = torch.randperm(count, generator=random) if self.shuffle else torch.arange(count)
-        for index in order.tensor_split(len(self)):
-            pixels = self.images.pixels.index_select(0, index)
-            if self.shift:
-                pixels = shifted(pixels, self.shift, random)
-            if self.flip:
-                pixels = flipped(pixels, random)
-            yield (
-                self.preprocessing.normalise(pixels, self.device),
-                self.images.labels.index_select(0, index).to(self.device),
+        for index in dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks):
+            chance = Chance(self.seed, number, index)
+            labels = self.images.labels
+            yield self._mixed(
+                self._images(chance), labels.index_select(0, index.to(labels.device)).to(self.device), chance
             )
 
+    @cached_property
+    def _crops(self) -> Crops | None:
+        return Crops.prepared(self.images.pixels, self.augment)
 
-def shifted(pixels: Tensor, most: int, random: torch.Generator) -> Tensor:
-    """Each image moved by up to `most` cells along each axis, zeros coming in (pad and crop, as for ResNet)."""
-    n, channels, height, width = pixels.shape
-    padded = F.pad(pixels, (most,) * 4)
-    down, right = torch.randint(2 * most + 1, (2, n), generator=random)
-    rows = (down[:, None] + torch.arange(height))[:, None, :, None]
-    columns = (right[:, None] + torch.arange(width))[:, None, None, :]
-    example, channel = torch.arange(n).view(-1, 1, 1, 1), torch.arange(channels).view(1, -1, 1, 1)
-    return padded[example, channel, rows, columns]
+    def _images(self, chance: Chance) -> Tensor:
+        """What the network reads of the images of `chance`."""
+        if self._crops:
+            return self.preprocessing.normalise(self._crops(chance), self.device)
+        pixels = self.images.pixels
+        pixels = pixels.index_select(0, chance.index.to(pixels.device))
+        return self.preprocessing.normalise(augmented(pixels, self.augment, chance), self.device)
+
+    def _mixed(self, x: Tensor, y: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
+        if self.mix is None:
+            return x, y
+        return self.mix(x, F.one_hot(y, len(self.images.classes)).float(), chance.of(MIXING))
 
 
-def flipped(pixels: Tensor, random: torch.Generator) -> Tensor:
-    """Half of the images, picked at random, left to right."""
-    chosen = torch.rand(len(pixels), generator=random) < 0.5
-    return torch.where(chosen.view(-1, 1, 1, 1), pixels.flip(3), pixels)
+def dealt(
+    count: int, size: int, seed: int, epoch: int, shuffle: bool, rank: int = 0, ranks: int = 1
+) -> Iterator[Tensor]:
+    """The indices of each batch of an epoch, int64; of several ranks, this one's run of it, cut between pairs."""
+    deck = order(count, seed, epoch) if shuffle else torch.arange(count)
+    for batch in deck.tensor_split(-(-count // size)):
+        pairs = -(-len(batch) // 2)
+        yield batch if ranks == 1 else batch[2 * (pairs * rank // ranks) : 2 * (pairs * (rank + 1) // ranks)]

@@ -90,10 +90,12 @@ class Preprocessing:
     def normalise(self, pixels: Tensor, device: torch.device | str = "cpu") -> Tensor:
         """uint8 N×C×H×W -> float32 N×C×H×W, channels last."""
         x = pixels.to(device).to(torch.float32, memory_format=torch.channels_last)
+        scale, shift = [1 / (255 * std) for std in self.std], [-m / s for m, s in zip(self.mean, self.std, strict=True)]
         if self.channels == 1:  # numbers spare two broadcasts
-            return x.sub_(255 * self.mean[0]).mul_(1 / (255 * self.std[0]))
-        mean, std = (torch.tensor(v, device=device).mul(255).view(1, -1, 1, 1) for v in (self.mean, self.std))
-        return x.sub_(mean).div_(std)
+            return x.mul_(scale[0]).add_(shift[0])
+        rows = x.permute(0, 2, 3, 1).flatten(2)  # a row's cells and channels as they lie in memory: one long loop
+        tiled = (torch.tensor(v, device=device).repeat(x.shape[3]) for v in (scale, shift))
+        return rows.mul_(next(tiled)).add_(next(tiled)).view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

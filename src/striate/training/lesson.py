@@ -12,7 +12,7 @@ from torch import nn
 from striate.blueprint import BatchNorm, CannotTrain, Graph
 from striate.cost.training import capacity, training
 from striate.cost.units import memory
-from striate.data import Batches, Images, Preprocessing, Splits, stratified
+from striate.data import Batches, Flip, Images, PaddedCrop, Preprocessing, Splits, stratified
 from striate.data.memory import free
 from striate.training.precision import chosen
 from striate.training.recipe import Recipe
@@ -32,7 +32,9 @@ class Lesson(NamedTuple):
     @property
     def batches(self) -> Batches:
         recipe = self.recipe
-        return Batches(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, recipe.shift, recipe.flip)
+        parts = ((recipe.shift, PaddedCrop(recipe.shift)), (recipe.flip, Flip()))
+        augment = tuple(augmentation for wanted, augmentation in parts if wanted)
+        return Batches(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, augment)
 
 
 def lesson(model: nn.Module, data: Splits, recipe: Recipe, device: torch.device, saved: bool) -> Lesson:

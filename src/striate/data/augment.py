@@ -1,0 +1,187 @@
+"""Augmentation of whole batches: each a small frozen value, called with uint8 or float N×C×H×W (0..255) and chance.
+
+What an image gets follows from the seed, the epoch and its index, never from the batch, worker or process it is in.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from math import log
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.data.chance import Chance
+
+TRIES = 10  # to find a box of the area and shape that were drawn, as GoogLeNet's authors' successors did
+
+
+class Augmentation(Protocol):
+    """N×C×H×W of 0..255 to the same type; one draw an image."""
+
+    def __call__(self, pixels: Tensor, chance: Chance) -> Tensor: ...
+
+
+def augmented(pixels: Tensor, chain: tuple[Augmentation, ...], chance: Chance) -> Tensor:
+    """One after the other, each with its own stream of chance."""
+    away = pixels.device.type != "cpu"
+    if away:
+        chance = replace(chance, device=pixels.device)
+    with pixels.device if away else nullcontext():  # what an augmentation makes itself is made beside the pixels
+        for place, augmentation in enumerate(chain):
+            pixels = augmentation(pixels, chance.of(place))
+    return pixels
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Left and right exchanged, for a share of the images."""
+
+    share: float = 0.5
+
+    def drawn(self, chance: Chance) -> Tensor:
+        return chance.uniform(1)[0] < self.share
+
+    def __call__(self, pixels: Tensor, chance: Chance) -> Tensor:
+        return torch.where(self.drawn(chance).view(-1, 1, 1, 1), pixels.flip(3), pixels)
+
+
+@dataclass(frozen=True)
+class PaddedCrop:
+    """Moved by up to `pad` cells along each axis, zeros coming in (He et al. 2015, section 4.2: 4 for CIFAR)."""
+
+    pad: int = 4
+
+    def drawn(self, chance: Chance) -> Tensor:
+        """Row and column of the padded image at which the crop begins, 2×N."""
+        return chance.integers(2, 2 * self.pad + 1)
+
+    def __call__(self, pixels: Tensor, chance: Chance) -> Tensor:
+        n, channels, height, width = pixels.shape
+        top, left = self.drawn(chance).unsqueeze(2)
+        wide, high = width + 2 * self.pad, height + 2 * self.pad
+        padded = F.pad(pixels, (self.pad,) * 4).contiguous()
+        planes = torch.arange(n * channels).view(n, channels) * (high * wide)
+        runs = windows(padded, (planes + top * wide + left).flatten(), height, wide)
+        return runs.view(n, channels, height, wide)[..., :width]
+
+
+def windows(padded: Tensor, starts: Tensor, rows: int, length: int) -> Tensor:
+    """From each start, `rows` rows of `length` values as they lie in memory, M×(rows·length): one copy a window.
+
+    A crop of a padded image is the first columns of such a run, whatever its place: nothing is looked up cell by cell.
+    The last window may reach beyond the end by less than a row; what is there is cut off by whoever asks.
+    """
+    run = rows * length
+    flat = padded.view(-1)
+    if not len(starts):
+        return flat.new_empty(0, run)
+    if (beyond := int(starts.max()) + run - flat.numel()) > 0:
+        flat = F.pad(flat, (0, beyond))
+    return flat.as_strided((flat.numel() - run + 1, run), (1, 1)).index_select(0, starts)
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """A box of random area and shape, scaled to `size` (None: the image's own), antialiased (Szegedy et al. 2014,
+    section 6: 8 to 100 % of the area, aspect from 3/4 to 4/3).
+    """
+
+    size: tuple[int, int] | None = None
+    area: tuple[float, float] = (0.08, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def drawn(self, chance: Chance, height: int, width: int) -> Tensor:
+        """top, left, rows, columns of the box, 4×N; where no try fits, the largest centre box of a permitted shape."""
+        rows, columns, fits = _boxes(chance, height, width, self.area, self.aspect)
+        shape = min(max(width / height, self.aspect[0]), self.aspect[1])
+        whole = (min(height, round(width / shape)), min(width, round(height * shape)))
+        first = fits.int().argmax(0, keepdim=True)
+        found = fits.any(0)
+        rows, columns = (
+            torch.where(found, drawn.gather(0, first)[0], all_of)
+            for drawn, all_of in zip((rows, columns), whole, strict=True)
+        )
+        down, right = chance.of(1).uniform(2)
+        top = torch.where(found, (down * (height - rows + 1)).long(), (height - rows) // 2)
+        left = torch.where(found, (right * (width - columns + 1)).long(), (width - columns) // 2)
+        return torch.stack((top, left, rows, columns))
+
+    def __call__(self, pixels: Tensor, chance: Chance) -> Tensor:
+        height, width = pixels.shape[2:]
+        return resized(pixels, self.drawn(chance, height, width), self.size or (height, width))
+
+
+def resized(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Each image's box (top, left, rows, columns: 4×N) scaled to `size`: a product with the weights of each axis."""
+    top, left, rows, columns = boxes
+    down = _triangles(top, rows, pixels.shape[2], size[0]).unsqueeze(1)
+    right = _triangles(left, columns, pixels.shape[3], size[1]).unsqueeze(1)
+    return as_was(down @ pixels.float() @ right.mT, pixels)
+
+
+def _triangles(start: Tensor, length: Tensor, cells: int, size: int) -> Tensor:
+    """Weights N×size×cells of the antialiased bilinear filter, from `length` cells at `start` to `size`."""
+    scale = (length / size).view(-1, 1, 1)
+    centre = (torch.arange(size).view(1, -1, 1) + 0.5) * scale
+    offset = torch.arange(cells).view(1, 1, -1) - start.view(-1, 1, 1)
+    weights = (1 - (offset + 0.5 - centre).abs() / scale.clamp(min=1)).clamp_(min=0)
+    weights *= (offset >= 0) & (offset < length.view(-1, 1, 1))
+    return weights / weights.sum(2, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Erasing:
+    """A box of a share of the images filled with `value` (Zhong et al. 2017, "Random Erasing Data Augmentation")."""
+
+    share: float = 0.5
+    area: tuple[float, float] = (0.02, 0.33)
+    aspect: tuple[float, float] = (0.3, 3.3)
+    value: int = 0
+
+    def drawn(self, chance: Chance, height: int, width: int) -> Tensor:
+        """top, left, rows, columns of the box, 4×N; of no rows where nothing is erased."""
+        rows, columns, fits = _boxes(chance, height, width, self.area, self.aspect, strict=True)
+        first = fits.int().argmax(0, keepdim=True)
+        chosen = fits.any(0) & (chance.of(2).uniform(1)[0] < self.share)
+        rows, columns = (drawn.gather(0, first)[0] * chosen for drawn in (rows, columns))
+        down, right = chance.of(1).uniform(2)
+        return torch.stack(((down * (height - rows + 1)).long(), (right * (width - columns + 1)).long(), rows, columns))
+
+    def __call__(self, pixels: Tensor, chance: Chance) -> Tensor:
+        inside = within(self.drawn(chance, *pixels.shape[2:]), *pixels.shape[2:])
+        return pixels.masked_fill(inside, self.value)
+
+
+def _boxes(
+    chance: Chance,
+    height: int,
+    width: int,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    strict: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows and columns of boxes, TRIES×N, aspects even on a logarithmic scale, and which of them are in the image."""
+    draws = chance.uniform(2 * TRIES).view(2, TRIES, -1)
+    wanted = height * width * (area[0] + (area[1] - area[0]) * draws[0])
+    shape = (log(aspect[0]) + (log(aspect[1]) - log(aspect[0])) * draws[1]).exp()
+    rows, columns = (wanted / shape).sqrt().round().long(), (wanted * shape).sqrt().round().long()
+    most = (height - strict, width - strict)
+    return rows, columns, (rows >= 1) & (columns >= 1) & (rows <= most[0]) & (columns <= most[1])
+
+
+def within(boxes: Tensor, height: int, width: int) -> Tensor:
+    """bool N×1×H×W: the cells of each image that are in its box (top, left, rows, columns: 4×N)."""
+    top, left, rows, columns = boxes.unsqueeze(2)
+    row, column = torch.arange(height), torch.arange(width)
+    down, right = (row >= top) & (row < top + rows), (column >= left) & (column < left + columns)
+    return (down.unsqueeze(2) & right.unsqueeze(1)).unsqueeze(1)
+
+
+def as_was(values: Tensor, pixels: Tensor) -> Tensor:
+    """Values 0..255 in the type of `pixels`: whole ones are rounded, and nothing leaves the range."""
+    values = values.clamp(0, 255)
+    return values.round_().to(torch.uint8) if pixels.dtype == torch.uint8 else values.to(pixels.dtype)
