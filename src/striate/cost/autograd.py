@@ -10,14 +10,14 @@ from math import prod
 from typing import NamedTuple
 
 from striate.blueprint.graph import Graph, Node
-from striate.cost.holds import HOLDS, NOTHING, kinds
+from striate.cost.holds import holds_of, kinds
 from striate.cost.memory import homes
 
 FLOAT, HALF = 4, 2  # bytes of a float32, and of the bfloat16 that autocast casts to
-PRODUCTS = {"Conv", "padded Conv", "Linear", "LocallyConnected"}  # under autocast these read bfloat16 copies
+PRODUCTS = {"Conv", "padded Conv", "Linear", "LocallyConnected", "linear", "matmul", "bmm", "einsum"}  # under autocast these read bfloat16 copies
 FLOATS = {"PositionBias", "RadialBasis", "LocalResponseNorm"}  # and these work in float32, and give it
 SAME, PART = "same", "part"  # a gradient that is handed on as it is, or in parts that are views of it
-HANDS_ON = {"add": SAME, "Identity": SAME, "PositionBias": SAME, "concat": PART}
+HANDS_ON = {"add": SAME, "cat": PART, "Identity": SAME, "PositionBias": SAME, "concat": PART}
 
 Key = str | tuple[str, str]  # of a storage: a value by the node whose home it is, or ("saved" | "cast" | "copy", node)
 Storage = tuple[Key, int]  # and its bytes
@@ -95,7 +95,7 @@ def _part(
     weights = sum(map(prod, placed.weights.values())) if placed.weights else 0
     if not node.inputs:
         return Part(name, (), home[name], each[name], (), (), 0, 0, (), 0, "", 0, size * weights, 0, 0)
-    source, holds = graph[node.inputs[0]], HOLDS.get(what, NOTHING)
+    source, holds = graph[node.inputs[0]], holds_of(what)
     product = autocast and what in PRODUCTS
     wide = HALF if product else FLOAT if autocast and what in FLOATS else width[source.name]
     copies: list[Storage] = []

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from striate.blueprint.graph import Graph, Node
 from striate.blueprint.layer import pair
+from striate.blueprint.layers import LAYERS
+from striate.blueprint.wiring import JOINS
 
 INDEX = 8  # bytes of a max pool's index, an int64
 STATISTIC = 4  # bytes of a norm's mean or deviation, float32 whatever the values are
@@ -28,6 +30,9 @@ class Holds(NamedTuple):
     scratch: Much | None = None
     through: Much | None = None
     within: Much | None = None
+
+
+VIEWS = {"aten.slice", "aten.select", "aten.expand", "aten.narrow", "aten.unfold"}  # steps of others' modules
 
 
 def kinds(graph: Graph) -> dict[str, str]:
@@ -54,6 +59,9 @@ def kind(node: Node, graph: Graph) -> str:
             return f"global {op.kind}" if op.kind == "max" or not node.output.is_vector else name
         case "Select" if op.channels == tuple(range(op.channels[0], op.channels[0] + len(op.channels))):
             return "view"
+        case "Traced":
+            step = str(op.op).rstrip("_")
+            return "view" if step in VIEWS else "add" if step == "aten.sub" else step.removeprefix("aten.")
         case "Dropout" if op.channels:
             return "dropout of channels"
         case "Shuffle" if op.groups in (1, node.output.channels):
@@ -139,6 +147,7 @@ def _candidates(node: Any, source: Node, batch: int, size: int) -> int:
 
 
 NOTHING, READ, GIVEN = Holds(), Holds(reads=True), Holds(gives=True)
+FOREIGN = Holds(reads=True, gives=True)  # nobody knows
 LARGEST = Holds(reads=True, saves=_indices, scratch=_indices)
 HOLDS: dict[str, Holds] = {
     **dict.fromkeys(("Conv", "Linear", "multiply", "average pool", "global average"), READ),
@@ -160,5 +169,18 @@ HOLDS: dict[str, Holds] = {
     "dropout of channels": Holds(saves=_mask),
     "Select": Holds(within=_read),  # zeros, and what is put into them
     "RadialBasis": Holds(saves=_distances, scratch=_distances, within=_twice_distances),
-    "Foreign": Holds(reads=True, gives=True),  # nobody knows
+    # Steps of somebody else's module; one that is not here is as Foreign.
+    **dict.fromkeys(("linear", "matmul", "bmm", "baddbmm", "einsum", "mul", "div", "pow", "prelu"), READ),
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv_transpose2d", "layer_norm", "group_norm", "rms_norm"), READ),
+    **dict.fromkeys(("exp", "sqrt", "rsqrt", "reciprocal"), GIVEN),
+    **dict.fromkeys(("cat", "roll", "neg", "sum", "mean", "rearrange", "reshape", "permute", "clone", "pad"), NOTHING),
+    **dict.fromkeys(("constant_pad_nd", "flip", "upsample_nearest2d", "upsample_bilinear2d", "repeat"), NOTHING),
+    "dropout": Holds(saves=values(1)),
+    "Foreign": FOREIGN,
 }
+OURS = {"input", "view", *JOINS, *LAYERS}  # of kinds that are not in the table, those that hold nothing
+
+
+def holds_of(kind: str) -> Holds:
+    """A kind's line of the table."""
+    return HOLDS.get(kind) or (NOTHING if kind in OURS else FOREIGN)

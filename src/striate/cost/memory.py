@@ -13,7 +13,7 @@ from math import prod
 
 from striate.blueprint.graph import Graph
 from striate.blueprint.wiring import JOINS
-from striate.cost.holds import HOLDS, INDEX, NOTHING, kinds
+from striate.cost.holds import INDEX, holds_of, kinds
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "float64": 8}
 STATE = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "plain": 0}  # numbers kept for each parameter; sgd has momentum
@@ -61,7 +61,7 @@ def peak_bytes(graph: Graph, batch: int, size: int) -> int:
             if (lies := home[used]) not in alive:
                 alive.add(lies)
                 now += large[lies]
-        beside = HOLDS.get(kind[name], NOTHING).scratch
+        beside = holds_of(kind[name]).scratch
         much = now + beside(node, graph[node.inputs[0]], batch, size) if beside else now
         most = max(most, much)
         if home[name] == name:  # before this it was not there
