@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,21 +14,31 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     """Write `content` (text as UTF-8) to `path`; whoever reads `path` meanwhile finds the old file or the new one,
     never a part.
 
-    A link keeps pointing where it did: its target is replaced. Raises CannotWrite with the system's reason (no room, no
-    right, no such folder); then
-    what stood at `path` still stands and nothing else is left. When it returns, file and folder are on the disk.
+    A link keeps pointing where it did: its target is replaced. A device or a pipe (/dev/stdout) stays what it is and is
+    written to. Raises CannotWrite with the system's reason (no room, no right, no such folder); then what stood at
+    `path` still stands and nothing else is left. When it returns, file and folder are on the disk.
     """
+    content = content.encode() if isinstance(content, str) else content
     try:
         place = Path(os.path.realpath(path))
         if place.is_dir():
             raise IsADirectoryError("it is a folder")
-        _replace(place, content.encode() if isinstance(content, str) else content)
+        if _is_outlet(path):
+            with open(path, "wb") as outlet:
+                outlet.write(content)
+            return Path(path)
+        _replace(place, content)
     except (OSError, ValueError) as error:  # ValueError: a name no file can have
         why = (getattr(error, "strerror", None) or str(error)).lower()
         stands = " What stood there before still stands." if os.path.lexists(str(path).replace("\0", "")) else ""
         raise CannotWrite(f"Cannot write {os.fspath(path)}: {why}.{stands}", where=os.fspath(path)) from None
     sync_folder(place.parent)
     return Path(path)
+
+
+def _is_outlet(path: str | os.PathLike[str]) -> bool:
+    """Nothing can be renamed over a device or a pipe without taking it away from everybody else."""
+    return os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
 
 
 def _replace(place: Path, content: bytes) -> None:
