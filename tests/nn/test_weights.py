@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from striate import build, load, save
-from striate.blueprint import CannotLoad, CannotRead, NotFound, cut
+from striate.blueprint import CannotLoad, CannotRead, NotFound, Refusal, cut
 from striate.nn import Network
 from striate.nn.weights import adapt, move, to_names
 
@@ -49,6 +50,8 @@ def test_the_first_channels_keep_their_own_weights() -> None:
     weight = torch.randn(4, 3, 5, 5)
     assert torch.equal(adapt.channels(weight, 1), weight.sum(1, keepdim=True))
     assert torch.equal(adapt.channels(weight[:, :1], 3), (weight[:, :1] / 3).expand(-1, 3, -1, -1))
+    two = adapt.channels(weight, 2)
+    assert torch.equal(two, torch.stack([weight[:, 0] + weight[:, 2], weight[:, 1]], 1))
     five = adapt.channels(weight, 5)
     assert torch.equal(five[:, 2], weight[:, 2])
     assert torch.equal(five[:, 0], weight[:, 0] / 2)
@@ -271,12 +274,28 @@ def test_a_model_file_comes_back_as_it_was(tmp_path: Path) -> None:
     assert into.metadata["classes"] == again.metadata["classes"]
 
 
+def test_how_images_are_prepared_travels_while_it_holds(tmp_path: Path) -> None:
+    rule = {"channels": 1, "grid": [28, 28], "size": [32, 32], "mean": [0.1], "std": [0.3]}
+    save(build("lenet5"), tmp_path / "m.safetensors", preprocessing=rule)
+    assert load("lenet5", tmp_path / "m.safetensors").metadata["preprocessing"] == rule
+    assert load(tmp_path / "m.safetensors", classes=3).metadata["preprocessing"] == rule
+    assert "preprocessing" not in load(tmp_path / "m.safetensors", in_channels=3).metadata
+
+
+@pytest.mark.parametrize(
+    "asked", [{"classes": 0}, {"classes": -1}, {"classes": []}, {"in_channels": 0}, {"volume": "x"}]
+)
+def test_numbers_that_mean_nothing_are_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(Refusal):
+        load("lenet5", **asked)
+
+
 def test_what_cannot_be_loaded(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r'No network "resnet5O". Near: resnet50'):
         load("resnet5O")
-    with pytest.raises(CannotRead, match="(?i)no such file"):
+    with pytest.raises(CannotRead, match=r"(?i)no such file"):
         load(tmp_path / "none.safetensors")
-    with pytest.raises(CannotRead, match="(?i)no such file"):
+    with pytest.raises(CannotRead, match=r"(?i)no such file"):
         load("resnet18", weights=tmp_path / "none.pth")
     with pytest.raises(NotFound, match=r'No weights of resnet50 "imagnet". Near: imagenet'):
         load("resnet50", weights="imagnet")

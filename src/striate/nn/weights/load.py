@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from striate.nn.weights import published
 from striate.nn.weights.adapt import first_readers
 from striate.nn.weights.download import fetch, sha256, shown
 from striate.nn.weights.move import Report, move
-from striate.nn.weights.published import Photo, Published
+from striate.nn.weights.published import Published
 from striate.nn.weights.source import OPENERS, Source, open_weights
 
 A_NAME = re.compile(r"\s*[A-Za-z_]\w*\s*(\(.*\)\s*)?", re.S)
@@ -48,17 +48,20 @@ def load(
     graph, metadata = _network(str(network), named, line)
     if volume is not None or in_channels is not None:
         size = graph.volume if volume is None else Volume.parse(volume) if isinstance(volume, str) else Volume(*volume)
-        graph = replay(graph, volume=size if in_channels is None else size._replace(channels=in_channels))
+        graph = replay(graph, volume=(size if in_channels is None else size._replace(channels=in_channels)).checked())
     theirs = list(published.classes() if line else (source.metadata.get("classes", ()) if source else ()))
     names = [] if classes is None or isinstance(classes, int) else [str(name) for name in classes]
     wanted = classes if isinstance(classes, int) else len(names)
-    if wanted and wanted != graph.output.channels:
+    if classes is not None and wanted != graph.output.channels:
         graph = replace_head(graph, wanted)
     model = build(graph)
-    known = names or (theirs if graph.output.channels == len(theirs) else [])
-    model.metadata = {**metadata, "classes": known} if known else {k: v for k, v in metadata.items() if k != "classes"}
-    if line:
-        model.metadata |= {"weights": published.provenance(line), **_preprocessing(line.photo, graph.volume)}
+    said = {
+        **metadata,
+        "classes": names or (theirs if graph.output.channels == len(theirs) else []),
+        "preprocessing": _preprocessing(line, source, graph.volume),
+        "weights": published.provenance(line) if line else metadata.get("weights"),
+    }
+    model.metadata = {key: value for key, value in said.items() if value}
     if source:
         model.report = _moved(model, source, line, theirs, classes is not None, except_)
     return model.eval()
@@ -117,15 +120,19 @@ def _moved(
     return report
 
 
-def _preprocessing(photo: Photo, volume: Volume) -> dict[str, Any]:
-    """How images become what the network reads, as a model file says it; nothing for channels that are no image's."""
+def _preprocessing(line: Published | None, source: Source | None, volume: Volume) -> Mapping[str, Any]:
+    """How images become what the network reads, as a model file says it; nothing where nobody knows for this volume."""
+    if line is None:
+        rule = source.metadata.get("preprocessing", {}) if source else {}
+        return rule if [rule.get("channels"), *rule.get("size", ())] == [*volume] else {}
+    photo = line.photo
     if volume.channels not in (1, len(photo.mean)):
         return {}
     mean, std = photo.mean, photo.std
     if volume.channels == 1:  # one number for grey: the mean over the colours
         mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
     short = round(photo.short * min(volume.grid) / photo.crop)
-    said = {
+    return {
         "channels": volume.channels,
         "grid": volume.grid,
         "size": volume.grid,
@@ -133,4 +140,3 @@ def _preprocessing(photo: Photo, volume: Volume) -> dict[str, Any]:
         "std": std,
         "short": short,
     }
-    return {"preprocessing": said}
