@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nn.scalar_loops import Counter, lengths_product
 from striate.blueprint import Volume
-from striate.nn.tracing.named import named
+from striate.nn.tracing.named import library, named
 
 # One of each kind of timm's: residual, gated, split, plain, mixing, attending in every way, recurrent, searched.
 TIMM = """
@@ -42,8 +42,7 @@ SAMPLE = (
 
 def torchvisions() -> list[str]:
     """Every classifier of torchvision."""
-    from torchvision import models
-
+    models = library("torchvision").models
     return [name for name in models.list_models(module=models) if name not in TOO_LARGE]
 
 
@@ -58,11 +57,9 @@ class Architecture(NamedTuple):
 def architecture(text: str) -> Architecture:
     found = named(text)
     published = None
-    library, _, name = text.partition(":")
-    if library == "torchvision":
-        from torchvision import models
-
-        weights = next(iter(models.get_model_weights(name)))
+    of, _, name = text.partition(":")
+    if of == "torchvision":
+        weights = next(iter(library(of).models.get_model_weights(name)))
         published = weights.meta.get("_ops")
     volume = Volume(3, 224, 224) if name == "vit_h_14" else found.volume  # made for 224, fine-tuned on 518
     return Architecture(

@@ -43,8 +43,8 @@ def lengths_product(*lengths: int) -> int:
 
 
 class Counter(TorchDispatchMode):
-    """`turns`: how many a loop over such lengths makes. `loops` turns each; `lengths_product` multiplies, for what would
-    take a day.
+    """`turns`: how many a loop over such lengths makes. `loops` turns each; `lengths_product` multiplies, for what
+    would take a day.
     """
 
     def __init__(self, turns: Callable[..., int] = loops) -> None:

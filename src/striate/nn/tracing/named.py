@@ -119,7 +119,7 @@ def _theirs(run: Callable[[], Any], fact: str, path: Path) -> Any:
 
 
 def _torchvision(name: str, options: dict[str, Any]) -> tuple[nn.Module, Volume | None]:
-    models = _library("torchvision").models
+    models = library("torchvision").models
     if name not in models.list_models():
         raise NotFound("network of torchvision", name, models.list_models())
     plainly = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
@@ -130,7 +130,7 @@ def _torchvision(name: str, options: dict[str, Any]) -> tuple[nn.Module, Volume 
 
 
 def _timm(name: str, options: dict[str, Any]) -> tuple[nn.Module, Volume | None]:
-    timm = _library("timm")
+    timm = library("timm")
     if not timm.is_model(name):
         raise NotFound("network of timm", name, timm.list_models())
     module: Any = _made(lambda: timm.create_model(name, pretrained=False, **options), name, options)
@@ -154,7 +154,7 @@ def _made(make: Callable[[], nn.Module], name: str, options: dict[str, Any]) -> 
     return make()
 
 
-def _library(name: str) -> Any:
+def library(name: str) -> Any:
     """The library, imported only now. torchvision's compiled ops may be another torch's, but its networks need none:
     the two names that its Python describes are then given without them.
     """
@@ -178,8 +178,8 @@ def _torchvision_imported() -> None:
     except RuntimeError as error:
         if "torchvision::nms" not in str(error):
             raise
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _definitions.append(library)
+        schemas = torch.library.Library("torchvision", "FRAGMENT")
+        schemas.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        schemas.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _definitions.append(schemas)
         importlib.import_module("torchvision")

@@ -11,15 +11,20 @@ from striate.nn.tracing.products import PRODUCTS, WORK, Unknown, Work, work
 from striate.nn.tracing.scribe import Call, Const, Read, Scribe
 
 WORDS = {
-
-        "scaled_dot_product_attention": "attention",
-        "baddbmm": "matmul",
-        "bmm": "matmul",
-        "mm": "matmul",
-        "mul": "multiply"
-    ,
-    "addmm": "matmul", "sub": "subtract", "div": "divide", "pad": "pad", "constant_pad_nd": "pad", "cat": "concat",
-    "upsample_nearest2d": "nearest", "upsample_bilinear2d": "bilinear", "upsample_bicubic2d": "bicubic",
+    "scaled_dot_product_attention": "attention",
+    "baddbmm": "matmul",
+    "bmm": "matmul",
+    "mm": "matmul",
+    "mul": "multiply",
+    "addmm": "matmul",
+    "sub": "subtract",
+    "div": "divide",
+    "pad": "pad",
+    "constant_pad_nd": "pad",
+    "cat": "concat",
+    "upsample_nearest2d": "nearest",
+    "upsample_bilinear2d": "bilinear",
+    "upsample_bicubic2d": "bicubic",
 }
 
 
