@@ -93,10 +93,11 @@ def _ledger() -> None:
 
 def _read_some(run: Path) -> None:
     """Ten test digits as image files, read back from there by the saved model."""
-    from striate.data import open_data
+    from striate.data import Images, open_data
     from striate.training import predictor
 
     test = open_data("digits").test
+    assert isinstance(test, Images)
     paths = _written(test, [int((test.labels == digit).nonzero()[0]) for digit in range(SHOWN)], run / "digits")
     predict = predictor(run / "model.safetensors", top=2)
     click.echo(f"\nTen of them as image files, read by {run}/model.safetensors:")

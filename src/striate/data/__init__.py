@@ -5,10 +5,11 @@ from striate.data.batches import Batches
 from striate.data.chance import Chance
 from striate.data.colour import ColourJitter, PCAColour
 from striate.data.decode import read_image
-from striate.data.images import Images, Skipped, Splits, stratified
+from striate.data.images import Images, Picture, Skipped, Splits, Streamed, stratified
 from striate.data.mix import CutMix, Mixup
 from striate.data.preprocessing import Preprocessing
 from striate.data.sources import open_data
+from striate.data.stream import Stream, deal
 from striate.data.trivial import TrivialAugment
 
 AUGMENTATIONS = {  # by the names that a recipe may use
@@ -36,12 +37,16 @@ __all__ = [
     "Mixup",
     "PCAColour",
     "PaddedCrop",
+    "Picture",
     "Preprocessing",
     "ResizedCrop",
     "Skipped",
     "Splits",
+    "Stream",
+    "Streamed",
     "TrivialAugment",
     "augmented",
+    "deal",
     "open_data",
     "read_image",
     "stratified",

@@ -50,9 +50,8 @@ class Batches:
         for index in dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks):
             chance = Chance(self.seed, number, index)
             labels = self.images.labels
-            yield self._mixed(
-                self._images(chance), labels.index_select(0, index.to(labels.device)).to(self.device), chance
-            )
+            y = labels.index_select(0, index.to(labels.device)).to(self.device)
+            yield mixed(self._images(chance), y, len(self.images.classes), self.mix, chance)
 
     @cached_property
     def _crops(self) -> Crops | None:
@@ -66,10 +65,10 @@ class Batches:
         pixels = pixels.index_select(0, chance.index.to(pixels.device))
         return self.preprocessing.normalise(augmented(pixels, self.augment, chance), self.device)
 
-    def _mixed(self, x: Tensor, y: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
-        if self.mix is None:
-            return x, y
-        return self.mix(x, F.one_hot(y, len(self.images.classes)).float(), chance.of(MIXING))
+
+def mixed(x: Tensor, y: Tensor, classes: int, mix: Mix | None, chance: Chance) -> tuple[Tensor, Tensor]:
+    """A batch as it is dealt: its labels, or, where two images become one, how much of each class there is."""
+    return mix(x, F.one_hot(y, classes).float(), chance.of(MIXING)) if mix else (x, y)
 
 
 def dealt(

@@ -6,6 +6,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ MOST_PIXELS = 120_000_000  # beyond a good camera's; a "bomb" states more in a f
 MOST_BYTES = 1 << 28
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 ORIENTATION = 0x0112  # in EXIF
+EXIF_WITHIN = 1 << 17  # bytes: two segments' length; where it can stand
 TURNED = (5, 6, 7, 8)  # values that exchange rows and columns
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif"))
 
@@ -31,9 +33,16 @@ class Header(NamedTuple):
     grid: Grid
 
 
+class Encoded(NamedTuple):
+    """A picture's bytes, and the name it is spoken of by."""
+
+    name: str
+    content: bytes
+
+
 def read_header(path: Path) -> Header:
     """Raises CannotRead."""
-    with _refusing(path), _opened(path) as image:
+    with _refusing(str(path)), _opened(str(path), path, path.stat().st_size) as image:
         height, width = image.height, image.width
         turned = image.getexif().get(ORIENTATION) in TURNED
         return Header(1 if image.mode in GREY else 3, (width, height) if turned else (height, width))
@@ -46,23 +55,43 @@ def read_image(path: Path, channels: int = 3, least: Grid = (1 << 30, 1 << 30)) 
     Only the first picture of several; 16 bits become 8; what is transparent lies on white. Raises CannotRead with the
     reason.
     """
+    return decoded(contents(path), channels, least)
+
+
+def contents(path: Path) -> Encoded:
+    """A file's bytes, if it is no larger than a picture is. Raises CannotRead."""
+    with _refusing(str(path)), path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise CannotRead(
+                f"Cannot read {path}: {path.stat().st_size:,} bytes, at most {MOST_BYTES:,} for one image."
+            )
+        return Encoded(str(path), content)
+
+
+def decoded(picture: Encoded, channels: int = 3, least: Grid = (1 << 30, 1 << 30)) -> Tensor:
+    """As `read_image`, from bytes."""
     from PIL import Image, ImageOps
 
-    with _refusing(path), _opened(path) as image:
-        turn = image.getexif().get(ORIENTATION, 1)
-        if image.format == "JPEG" and image.mode in ("L", "RGB"):
-            pixels = _jpeg(path, channels, least[::-1] if turn in TURNED else least)
-            if pixels is not None and turn == 1:
-                return torch.from_numpy(pixels).permute(2, 0, 1)
-            if pixels is not None:
-                image = Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels)
-                image.getexif()[ORIENTATION] = turn
-        return _tensor(_eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB"))
+    name, content = picture
+    with _refusing(name):
+        if (plain := _plain_jpeg(picture, channels, least)) is not None:
+            return torch.from_numpy(plain).permute(2, 0, 1)
+        with _opened(name, BytesIO(content), len(content)) as image:
+            turn = image.getexif().get(ORIENTATION, 1)
+            if image.format == "JPEG" and image.mode in ("L", "RGB"):
+                pixels = _jpeg(content, channels, least[::-1] if turn in TURNED else least)
+                if pixels is not None and turn == 1:
+                    return torch.from_numpy(pixels).permute(2, 0, 1)
+                if pixels is not None:
+                    image = Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels)
+                    image.getexif()[ORIENTATION] = turn
+            return _tensor(_eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB"))
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """Whatever a decoder has against a file, as a CannotRead with the reason."""
+def _refusing(path: str) -> Iterator[None]:
+    """Whatever a decoder has against a picture, as a CannotRead with the reason."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -77,29 +106,53 @@ def _refusing(path: Path) -> Iterator[None]:
         raise CannotRead(f"Cannot read {path}: {_reason(error)}.") from None
 
 
-def _opened(path: Path) -> Any:
-    """A file's header read by Pillow (a PIL image), its size within bounds."""
+def _opened(name: str, file: Path | BytesIO, size: int) -> Any:
+    """A picture's header read by Pillow (a PIL image), its size within bounds."""
     from PIL import Image
 
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise CannotRead(f"Cannot read {path}: {size:,} bytes, at most {MOST_BYTES:,} for one image.")
+    if size > MOST_BYTES:
+        raise CannotRead(f"Cannot read {name}: {size:,} bytes, at most {MOST_BYTES:,} for one image.")
     if not size:
-        raise CannotRead(f"Cannot read {path}: the file is empty.")
+        raise CannotRead(f"Cannot read {name}: the file is empty.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns where it comes near to our own bound
-        image = Image.open(path)
-    if image.width * image.height > MOST_PIXELS:
+        image = Image.open(file)
+    try:
+        _within_bounds(name, image.width, image.height)
+    except CannotRead:
         image.close()
-        stated = f"{image.width:,}×{image.height:,}"
-        raise CannotRead(f"Cannot read {path}: it states {stated} pixels, at most {MOST_PIXELS:,} are read.")
+        raise
     return image
 
 
-def _jpeg(path: Path, channels: int, least: Grid) -> np.ndarray | None:
+def _within_bounds(name: str, width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        stated = f"{width:,}×{height:,}"
+        raise CannotRead(f"Cannot read {name}: it states {stated} pixels, at most {MOST_PIXELS:,} are read.")
+
+
+def _plain_jpeg(picture: Encoded, channels: int, least: Grid) -> np.ndarray | None:
+    """Rows × columns × channels of what most pictures are, a JPEG in grey or colour that no camera marked as turned;
+    of all else None. Pillow, which holds the other threads up, is not asked.
+    """
+    import simplejpeg
+
+    name, content = picture
+    if content[:3] != b"\xff\xd8\xff" or b"Exif" in content[:EXIF_WITHIN]:
+        return None
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None
+    _within_bounds(name, width, height)
+    return _jpeg(content, channels, least) if space in ("Gray", "YCbCr", "RGB") else None
+
+
+def _jpeg(content: bytes, channels: int, least: Grid) -> np.ndarray | None:
     """Rows × columns × channels, or None where the fast decoder has something against the file: Pillow then decides."""
     import simplejpeg
 
-    colours, content = "GRAY" if channels == 1 else "RGB", path.read_bytes()
+    colours = "GRAY" if channels == 1 else "RGB"
     try:
         return simplejpeg.decode_jpeg(content, colours, min_height=least[0], min_width=least[1], strict=True)
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -12,22 +12,23 @@ import torch
 from torch import Tensor
 
 from striate.blueprint import CannotRead, Refusal
-from striate.data.decode import SUFFIXES, Header, read_header, read_image
-from striate.data.images import Images, Skipped, Splits, stratified
-from striate.data.memory import SMALLER, room_for
+from striate.data.decode import SUFFIXES, Header, read_header
+from striate.data.images import Images, Picture, Skipped, Splits, Streamed, stratified
+from striate.data.memory import fits
 from striate.data.preprocessing import Grid, Preprocessing
+from striate.data.stream import UNREADABLE, File, too_many
 
 TRAIN, VALIDATION, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
 HELD = 0.2  # of a folder without splits, for the test
 LARGEST_ICON = 256  # images all of one grid are taken as they are up to this; photos may be of one size by chance
 GLANCES = 64  # headers read to learn what the pictures are like
-UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
+SAMPLE = 512  # images of which the mean and deviation of streamed ones are taken
 
 
 class Listing(NamedTuple):
-    """Paths of one split and the class of each."""
+    """The pictures of one split and the class of each."""
 
-    paths: list[Path]
+    pictures: list[Picture]
     labels: Tensor
 
 
@@ -36,30 +37,53 @@ def read(root: Path, fitting: Callable[[int, Grid | None], Preprocessing], seed:
     of many). Raises CannotRead, CannotTrain.
     """
     listings, classes = _listings(root, seed)
-    every = [path for listing in listings.values() for path in listing.paths]
-    seen = _glance(every)
+    rule, native = ruled([Path(picture.name) for listing in listings.values() for picture in listing.pictures], fitting)
+    return opened(listings, classes, rule, str(root), native)
+
+
+def ruled(paths: list[Path], fitting: Callable[[int, Grid | None], Preprocessing]) -> tuple[Preprocessing, Grid | None]:
+    """The rule for pictures like these, and the grid they all have (None: of many)."""
+    seen = _glance(paths)
     native = seen[0].grid if len({header.grid for header in seen}) == 1 else None
     if native and max(native) > LARGEST_ICON:
         native = None
-    rule = fitting(max((header.channels for header in seen), default=3), native)
-    room_for(len(every) * rule.volume.size, f"{len(every):,} images of {rule.volume}", SMALLER)
-    images, skipped = {}, []
-    for name, listing in listings.items():
-        images[name], lost = _decoded(listing, classes, rule, str(root))
-        skipped += lost
-    if len(skipped) > UNREADABLE * len(every):
-        raise CannotRead(
-            f"Cannot learn from {root}: {len(skipped)} of its {len(every)} images cannot be read.",
-            "\n    ".join(reason for _, reason in skipped[:3]),
-            f"Up to {UNREADABLE:.0%} would be left out; take these away, or fetch them again.",
-        )
+    return fitting(max((header.channels for header in seen), default=3), native), native
+
+
+def opened(
+    listings: Mapping[str, Listing], classes: tuple[str, ...], rule: Preprocessing, source: str, native: Grid | None
+) -> Splits:
+    """Pictures of the splits "train" and "test" or "validation" or both: decoded into memory where they take less than
+    SHARE of what is free, else left where they are and streamed. Raises CannotRead.
+    """
+    count = sum(len(listing.labels) for listing in listings.values())
+    told = f"{count:,} images, {rule.told(native)}"
+    images: dict[str, Images | Streamed] = {}
+    skipped: list[Skipped] = []
+    if fits(count * rule.volume.size):
+        for name, listing in listings.items():
+            images[name], lost = _decoded(listing, classes, rule, source)
+            skipped += lost
+        if len(skipped) > UNREADABLE * count:
+            raise too_many(source, skipped, count)
+        sample = images["train"]
+    else:
+        for name, (pictures, labels) in listings.items():
+            images[name] = Streamed(tuple(pictures), labels, classes, source, rule)
+        chosen = torch.arange(0, len(images["train"]), -(-len(images["train"]) // SAMPLE))
+        pictures, labels = listings["train"]
+        sample, lost = _decoded(Listing([pictures[i] for i in chosen.tolist()], labels[chosen]), classes, rule, source)
+        if len(lost) > UNREADABLE * len(chosen):
+            raise too_many(source, lost, len(chosen))
+        told += ", streamed from the disk"
+    assert isinstance(sample, Images)
     return Splits(
         images["train"],
         images["test"] if "test" in images else images["validation"],
-        rule.measured(images["train"].pixels),
+        rule.measured(sample.pixels),
         images.get("validation") if "test" in images else None,
         tuple(skipped),
-        f"{len(every):,} images, {rule.told(native)}",
+        told,
     )
 
 
@@ -81,7 +105,7 @@ def _listings(root: Path, seed: int) -> tuple[dict[str, Listing], tuple[str, ...
     if "train" not in parts:
         classes, listing = _classes(root)
         kept, held = stratified(listing.labels, HELD, seed)
-        take = lambda index: Listing([listing.paths[i] for i in index.tolist()], listing.labels[index])  # noqa: E731
+        take = lambda index: Listing([listing.pictures[i] for i in index.tolist()], listing.labels[index])  # noqa: E731
         return {"train": take(kept), "test": take(held)}, classes
     classes, train = _classes(parts["train"])
     listings = {"train": train}
@@ -127,7 +151,7 @@ def _classes(folder: Path, known: tuple[str, ...] = ()) -> tuple[tuple[str, ...]
         )
     classes = tuple(found)
     place = {name: i for i, name in enumerate(known or classes)}
-    paths = [path for name in classes for path in found[name]]
+    paths: list[Picture] = [File(path) for name in classes for path in found[name]]
     labels = [place.get(name, -1) for name in classes for _ in found[name]]
     return classes, Listing(paths, torch.tensor(labels))
 
@@ -164,20 +188,19 @@ def _decoded(
     listing: Listing, classes: tuple[str, ...], rule: Preprocessing, source: str
 ) -> tuple[Images, list[Skipped]]:
     """Threads decode (the decoders release the GIL) into one tensor; what cannot be read is left out, and why kept."""
-    pixels = torch.empty(len(listing.paths), *rule.volume, dtype=torch.uint8)
+    pictures, labels = listing
+    pixels = torch.empty(len(pictures), *rule.volume, dtype=torch.uint8)
 
     def decode(i: int) -> Skipped | None:
         try:
-            pixels[i] = rule.prepare(read_image(listing.paths[i], rule.channels, rule.grid).unsqueeze(0))[0]
+            pixels[i] = rule.prepare(pictures[i].read(rule.channels, rule.covered).unsqueeze(0))[0]
         except Refusal as refusal:
-            return Skipped(listing.paths[i], str(refusal))
+            return Skipped(Path(pictures[i].name), str(refusal))
         return None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        lost = list(pool.map(decode, range(len(listing.paths))))
+        lost = list(pool.map(decode, range(len(pictures))))
     whole = torch.tensor([skipped is None for skipped in lost])
     if not whole.all():
-        pixels, labels = pixels[whole], listing.labels[whole]
-    else:
-        labels = listing.labels
+        pixels, labels = pixels[whole], labels[whole]
     return Images(pixels, labels, classes, source), [skipped for skipped in lost if skipped]

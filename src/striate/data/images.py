@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from striate.blueprint import CannotTrain, Volume
-from striate.data.preprocessing import Preprocessing
+from striate.data.preprocessing import Grid, Preprocessing
+
+FULL: Grid = (1 << 30, 1 << 30)  # no side is that long: nothing is decoded smaller than it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,47 @@ class Images:
         """Of one image."""
         return Volume(*self.pixels.shape[1:])
 
+    def to(self, device: torch.device | str) -> Images:
+        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+
+
+class Picture(Protocol):
+    """One image that is not in memory yet: a file, a part of an archive, an item of a data set."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read(self, channels: int, least: Grid = FULL) -> Tensor:
+        """uint8 channels×H×W, no smaller than `least` or than it is. Raises CannotRead."""
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """Images that are decoded anew each epoch because they do not fit in memory; `rule` says what each becomes."""
+
+    pictures: tuple[Picture, ...]
+    labels: Tensor
+    classes: tuple[str, ...]
+    source: str
+    rule: Preprocessing
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: slice | Tensor) -> Streamed:
+        """Some of them: a slice, or a tensor of indices."""
+        chosen = torch.arange(len(self))[index].tolist()
+        return replace(self, pictures=tuple(self.pictures[i] for i in chosen), labels=self.labels[index])
+
+    @property
+    def volume(self) -> Volume:
+        """Of one image, prepared."""
+        return self.rule.volume
+
+    def to(self, device: torch.device | str) -> Streamed:
+        """Themselves: each batch goes there when it is made."""
+        return self
+
 
 class Skipped(NamedTuple):
     """A file that could not be read: it is left out, and said once."""
@@ -49,10 +92,10 @@ class Splits:
     `validation` is there where the source brings one; else a share of `train` is held out by whoever trains.
     """
 
-    train: Images
-    test: Images
+    train: Images | Streamed
+    test: Images | Streamed
     preprocessing: Preprocessing
-    validation: Images | None = None
+    validation: Images | Streamed | None = None
     skipped: tuple[Skipped, ...] = ()
     told: str = ""  # what was done to the images, in one line
 

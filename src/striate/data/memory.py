@@ -25,7 +25,13 @@ def free() -> int:
         return 1 << 62
 
 
+def fits(wanted: int) -> bool:
+    """Whether so many bytes leave the network its share."""
+    return wanted <= SHARE * free()
+
+
 def room_for(wanted: int, what: str, ways: str = "") -> None:
     """Raises CannotTrain where `wanted` bytes would not fit."""
-    if wanted > SHARE * (there := free()):
+    if not fits(wanted):
+        there = free()
         raise CannotTrain(f"Cannot hold {what} in memory: {memory(wanted)} wanted, {memory(there)} free.", "", ways)

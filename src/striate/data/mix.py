@@ -48,7 +48,7 @@ class Mixup:
 
 @dataclass(frozen=True)
 class CutMix:
-    """A box of 1 - lambda of the area from the partner, the targets by the area that came (Yun et al. 2019, section 3.1)."""
+    """A box of 1 - lambda of the area, and that share of the target, from the partner (Yun et al. 2019, section 3)."""
 
     alpha: float = 1.0
 

@@ -95,7 +95,7 @@ class Preprocessing:
             return x.mul_(scale[0]).add_(shift[0])
         rows = x.permute(0, 2, 3, 1).flatten(2)  # a row's cells and channels as they lie in memory: one long loop
         tiled = (torch.tensor(v, device=device).repeat(x.shape[3]) for v in (scale, shift))
-        return rows.mul_(next(tiled)).add_(next(tiled)).view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
+        return rows.mul_(next(tiled)).add_(next(tiled)).view(len(x), *x.shape[2:], self.channels).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from striate.blueprint import CannotTrain
-from striate.data import Images, Splits, open_data
+from striate.data import Images, Splits, Streamed, open_data
 from striate.training.metrics import preprocessing_of
 
 
@@ -24,7 +24,7 @@ def images_for(network: Any, data: str | Path, seed: int | None = None) -> Split
     splits = open_data(data, seed=seed, preprocessing=rule)
     known = list(network.metadata["classes"])
 
-    def renamed(images: Images) -> Images:
+    def renamed(images: Images | Streamed) -> Images | Streamed:
         if unknown := [name for name in images.classes if name not in known]:
             raise CannotTrain(
                 f"Cannot judge the model on {data}: it does not know the class {unknown[0]}.",

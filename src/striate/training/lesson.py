@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from torch import nn
 from striate.blueprint import BatchNorm, CannotTrain, Graph
 from striate.cost.training import capacity, training
 from striate.cost.units import memory
-from striate.data import Batches, Flip, Images, PaddedCrop, Preprocessing, Splits, stratified
+from striate.data import Batches, Flip, Images, PaddedCrop, Preprocessing, Splits, Stream, Streamed, deal, stratified
 from striate.data.memory import free
 from striate.training.precision import chosen
 from striate.training.recipe import Recipe
@@ -22,19 +21,19 @@ class Lesson(NamedTuple):
     """A network, images to learn from, images to choose the epoch by (or none), and a recipe with nothing left open."""
 
     model: Any  # nn.Module; with a graph it can be saved
-    learnt: Images
-    held: Images | None
+    learnt: Images | Streamed
+    held: Images | Streamed | None
     preprocessing: Preprocessing
     recipe: Recipe
     device: torch.device
     dtype: torch.dtype  # of products
 
     @property
-    def batches(self) -> Batches:
+    def batches(self) -> Batches | Stream:
         recipe = self.recipe
         parts = ((recipe.shift, PaddedCrop(recipe.shift)), (recipe.flip, Flip()))
         augment = tuple(augmentation for wanted, augmentation in parts if wanted)
-        return Batches(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, augment)
+        return deal(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, augment)
 
 
 def lesson(model: nn.Module, data: Splits, recipe: Recipe, device: torch.device, saved: bool) -> Lesson:
@@ -58,7 +57,7 @@ def lesson(model: nn.Module, data: Splits, recipe: Recipe, device: torch.device,
         "precision": str(dtype).removeprefix("torch."),
         "threads": recipe.threads or torch.get_num_threads(),
     }
-    there = [replace(i, pixels=i.pixels.to(device), labels=i.labels.to(device)) for i in (learnt, held) if i]
+    there = [i.to(device) for i in (learnt, held) if i]
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     closed_recipe = recipe.model_copy(update=closed)
     return Lesson(model, there[0], there[1] if held else None, data.preprocessing, closed_recipe, device, dtype)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.blueprint import CannotTrain
-from striate.data import Batches, Images, Preprocessing, Splits
+from striate.data import Images, Preprocessing, Splits, Streamed, deal
 
 AT_ONCE = 256
 
@@ -55,7 +55,7 @@ def main_way_out(outputs: Tensor | dict[str, Tensor]) -> Tensor:
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    data: Images | Splits,
+    data: Images | Streamed | Splits,
     preprocessing: Preprocessing | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Metrics:
@@ -76,7 +76,7 @@ def evaluate(
     model.eval()
     try:
         logits, labels = [], []
-        for x, y in Batches(images, preprocessing, AT_ONCE, shuffle=False).epoch():
+        for x, y in deal(images, preprocessing, AT_ONCE, shuffle=False).epoch():
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 logits.append(main_way_out(model(x.to(device))).float())
             labels.append(y.to(device))

@@ -1,0 +1,171 @@
+"""Images that do not fit in memory: threads decode ahead, without the interpreter's lock, into batches made once."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.blueprint import CannotRead, Refusal
+from striate.data.augment import Augmentation, ResizedCrop
+from striate.data.batches import Batches, dealt, mixed
+from striate.data.chance import Chance
+from striate.data.decode import contents, decoded
+from striate.data.images import FULL, Images, Skipped, Streamed
+from striate.data.mix import Mix
+from striate.data.preprocessing import Grid, Preprocessing
+
+UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
+AHEAD = 3  # batches that are made while one is used
+RUN = 8  # images a thread takes at a time
+
+
+class File(NamedTuple):
+    """A picture in a file of its own."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def read(self, channels: int, least: Grid = FULL) -> Tensor:
+        return decoded(contents(self.path), channels, least)
+
+
+def deal(
+    images: Images | Streamed, preprocessing: Preprocessing, size: int, *rest: Any, **how: Any
+) -> Batches | Stream:
+    """Batches of images wherever they are: `Batches` of those in memory, a `Stream` of the others."""
+    kind = Batches if isinstance(images, Images) else Stream
+    return kind(images, preprocessing, size, *rest, **how)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """As `Batches`, of images that are decoded as they are wanted: the same order, the same chance.
+
+    What cannot be read is left out of its batch, never replaced, and its reason kept in `skipped`, once a name; beyond
+    a share of UNREADABLE the epoch ends with a CannotRead. A batch of which nothing is left is not dealt.
+    """
+
+    images: Streamed
+    preprocessing: Preprocessing
+    size: int
+    seed: int = 0
+    augment: tuple[Augmentation, ...] = ()
+    mix: Mix | None = None
+    shuffle: bool = True
+    device: torch.device | str = "cpu"
+    rank: int = 0
+    ranks: int = 1
+    threads: int = 0  # 0: one a core
+    skipped: dict[str, Skipped] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.size)
+
+    def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of one epoch. Raises CannotRead where too many images cannot be read."""
+        deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
+        spare = [torch.empty(self.size, *self.preprocessing.volume, dtype=torch.uint8) for _ in range(AHEAD + 1)]
+        with ThreadPoolExecutor(self.threads or _cores(), "decode") as pool:
+            ahead: deque[_Making] = deque()
+            try:
+                for index in deck:
+                    ahead.append(self._begun(index, number, spare.pop(), pool))
+                    if not spare:
+                        yield from self._finished(ahead.popleft(), number, spare)
+                while ahead:
+                    yield from self._finished(ahead.popleft(), number, spare)
+            finally:  # also where nobody wants the rest
+                for making in ahead:
+                    for run in making.runs:
+                        run.cancel()
+
+    def _begun(self, index: Tensor, number: int, pixels: Tensor, pool: ThreadPoolExecutor) -> _Making:
+        runs = [
+            pool.submit(self._decode, index[at : at + RUN], number, pixels[at : at + RUN])
+            for at in range(0, len(index), RUN)
+        ]
+        return _Making(index, pixels, runs)
+
+    def _finished(self, making: _Making, number: int, spare: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batch, when all of it is decoded; none where nothing of it could be."""
+        lost = [skipped for run in making.runs for skipped in run.result()]
+        pixels, which = making.pixels[: len(making.which)], making.which
+        if any(lost):
+            self._told(skipped for skipped in lost if skipped)
+            whole = torch.tensor([skipped is None for skipped in lost])
+            pixels, which = pixels[whole], which[whole]
+        chance = Chance(self.seed, number, which)
+        for place, augmentation in enumerate(self.augment):
+            if place or not isinstance(augmentation, ResizedCrop):  # that was done where it was decoded
+                pixels = augmentation(pixels, chance.of(place))
+        x = self.preprocessing.normalise(pixels, self.device)
+        spare.append(making.pixels)
+        if len(which):
+            y = self.images.labels.index_select(0, which).to(self.device)
+            yield mixed(x, y, len(self.images.classes), self.mix, chance)
+
+    def _told(self, lost: Iterator[Skipped]) -> None:
+        self.skipped.update((str(skipped.path), skipped) for skipped in lost if str(skipped.path) not in self.skipped)
+        if len(self.skipped) > UNREADABLE * len(self.images):
+            raise too_many(self.images.source, list(self.skipped.values()), len(self.images))
+
+    def _decode(self, index: Tensor, number: int, into: Tensor) -> list[Skipped | None]:
+        return [
+            self._one(i, Chance(self.seed, number, index[place : place + 1]), into[place])
+            for place, i in enumerate(index.tolist())
+        ]
+
+    def _one(self, i: int, chance: Chance, into: Tensor) -> Skipped | None:
+        """One image, prepared or, where it is the first thing asked, cropped at random, into its place."""
+        picture, rule = self.images.pictures[i], self.preprocessing
+        first = self.augment[0] if self.augment else None
+        try:
+            if isinstance(first, ResizedCrop):
+                pixels = picture.read(rule.channels)
+                into.copy_(_cropped(pixels, first, chance.of(0), rule.size))
+            else:
+                pixels = picture.read(rule.channels, rule.covered)
+                into.copy_(rule.prepare(pixels.unsqueeze(0))[0])
+        except Refusal as refusal:
+            return Skipped(Path(picture.name), str(refusal))
+        return None
+
+
+class _Making(NamedTuple):
+    """A batch under way: its images, where they go, and the threads' promises."""
+
+    which: Tensor
+    pixels: Tensor
+    runs: list[Future[list[Skipped | None]]]
+
+
+def _cropped(pixels: Tensor, crop: ResizedCrop, chance: Chance, size: Grid) -> Tensor:
+    top, left, rows, columns = crop.drawn(chance, *pixels.shape[1:])[:, 0].tolist()
+    box = pixels[None, :, top : top + rows, left : left + columns]
+    return F.interpolate(box, size, mode="bilinear", antialias=True)[0]
+
+
+def too_many(source: str, skipped: list[Skipped], of: int) -> CannotRead:
+    """The refusal where it is no longer a blemish."""
+    return CannotRead(
+        f"Cannot learn from {source}: {len(skipped)} of its {of} images cannot be read.",
+        "\n    ".join(reason for _, reason in skipped[:3]),
+        f"Up to {UNREADABLE:.0%} would be left out; take these away, or fetch them again.",
+    )
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
