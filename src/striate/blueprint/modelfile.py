@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import json
 import struct
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from striate.blueprint.graph import Graph
-from striate.blueprint.refusal import CannotRead
+from striate.blueprint.refusal import CannotRead, NotFound, Refusal
 from striate.blueprint.serial import graph_from_json
 
 LONGEST_HEADER = 64 * 2**20
 FORMAT = 1
+PARTS: dict[str, type] = {
+    "classes": list,
+    "preprocessing": dict,
+    "provenance": dict,
+}  # what may be said beside the graph
+WIDTHS = {  # bytes of a number, by safetensors' name
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64"), 8),
+}
 
 
 class Header(NamedTuple):
@@ -64,21 +76,49 @@ def read_header(path: str | Path) -> Header:
             ways=_WAYS,
         )
     try:
-        said = json.loads(notes["striate"])
-        shapes = {name: tuple(int(n) for n in entry["shape"]) for name, entry in header.items()}
-        dtypes = {name: str(entry["dtype"]) for name, entry in header.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-        graph = graph_from_json(said.pop("graph"))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        if isinstance(error, CannotRead):
-            raise
-        raise CannotRead(
-            f"Cannot read {path}: its description of the network is damaged ({error}).", ways=_WAYS
-        ) from None
+        said = read_notes(notes["striate"])
+        graph, end = graph_from_json(said.pop("graph", None)), _end_of(header)
+    except (TypeError, ValueError, KeyError, RecursionError) as error:
+        why = str(error) if isinstance(error, Refusal) else ""
+        raise CannotRead(f"Cannot read {path}: what it says of itself does not read.", why, _WAYS) from None
     if size != (promised := 8 + length + end):
         state = "cut short" if size < promised else "longer than it should be"
         raise CannotRead(f"Cannot read {path}: it is {state}, {size:,} bytes where its header promises {promised:,}.")
-    return Header(graph, said, shapes, dtypes)
+    shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
+    return Header(graph, said, shapes, {name: entry["dtype"] for name, entry in header.items()})
+
+
+def read_notes(text: str) -> dict[str, Any]:
+    """What `striate.save` writes into the header, each part the kind of value that its readers count on. Raises
+    CannotRead, ValueError or TypeError (no JSON).
+    """
+    said = json.loads(text)
+    if not isinstance(said, dict):
+        raise CannotRead("It should be a dict.")
+    if (form := said.get("format", FORMAT)) != FORMAT:
+        raise CannotRead(f"Its format is {form}; this version reads format {FORMAT}.")
+    for part, kind in PARTS.items():
+        if said.get(part) is not None and not isinstance(said[part], kind):
+            raise CannotRead(f"Its {part} should be a {kind.__name__}.")
+    classes = said.get("classes") or []
+    if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
+        raise CannotRead("Its classes should be so many different names.")
+    return said
+
+
+def _end_of(tensors: dict[str, Any]) -> int:
+    """Where the last number ends: the tensors follow each other without gap or overlap, each as long as it must be."""
+    end = 0
+    for name, entry in sorted(tensors.items(), key=lambda item: item[1]["data_offsets"]):
+        shape, (begin, after), dtype = entry["shape"], entry["data_offsets"], entry["dtype"]
+        if dtype not in WIDTHS:
+            raise NotFound("dtype of a tensor", str(dtype), WIDTHS)
+        if not all(isinstance(n, int) and n >= 0 for n in shape) or begin != end:
+            raise CannotRead(f"Its tensor {name} is out of place: {shape} at {begin}, {end} expected.")
+        end += prod(shape) * WIDTHS[dtype]
+        if after != end:
+            raise CannotRead(f"Its tensor {name} takes bytes {begin} to {after}; {shape} of {dtype} end at {end}.")
+    return end
 
 
 _WAYS = "A model file is what `striate train` leaves in its run's folder, or striate.save(model, path) writes."

@@ -123,4 +123,7 @@ def _short(value: Any) -> str:
 
 
 def _about(error: Exception) -> str:
-    return str(error).splitlines()[0].removeprefix("Layer.__init__() ") if str(error) else type(error).__name__
+    """What a constructor has against its fields; of any other error, only that there was one."""
+    if isinstance(error, KeyError):
+        return f'"{error.args[0]}" is missing'
+    return str(error).partition(".__init__() ")[2] or "it is not written as it should be"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from numbers import Integral
 from typing import NamedTuple
 
 from striate.blueprint.refusal import CannotMake, CannotRead
@@ -49,9 +50,11 @@ class Volume(NamedTuple):
         return cls(*numbers).checked()
 
     def checked(self) -> Volume:
-        """Itself, or CannotMake where an axis is empty or beyond any honest network."""
+        """Itself, or CannotMake where an axis is empty, no whole number or beyond any honest network."""
         for axis, n in zip(self._fields, self, strict=True):
+            said = "×".join(map(str, self))
+            if not isinstance(n, Integral):
+                raise CannotMake(f"Cannot start from {said}: its {axis} is {n!r}; it must be a whole number.")
             if not 1 <= n <= LIMIT:
-                said = "×".join(map(str, self))
                 raise CannotMake(f"Cannot start from {said}: its {axis} is {n:,}; it must be from 1 to {LIMIT:,}.")
         return self

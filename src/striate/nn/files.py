@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
 from striate import __version__
-from striate.blueprint import CannotLoad, graph_to_json
+from striate.blueprint import CannotLoad, CannotWrite, graph_to_json
 from striate.blueprint.files import write_atomically
-from striate.blueprint.modelfile import FORMAT, read_header
+from striate.blueprint.modelfile import FORMAT, read_header, read_notes
 from striate.nn.build import Network
 
 
@@ -25,8 +25,14 @@ def save(network: Network, path: str | Path, **metadata: Any) -> Path:
     """
     said = {"format": FORMAT, "striate": __version__, **network.metadata, **metadata}
     said["graph"] = graph_to_json(network.graph)
+    try:
+        read_notes(text := json.dumps(said, ensure_ascii=False))
+    except (TypeError, ValueError) as error:  # found now, and not by whoever wants to use it
+        raise CannotWrite(
+            f"Cannot write {path}: nobody could read back what is said of the network.", str(error)
+        ) from None
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    return write_atomically(Path(path), to_bytes(state, {"striate": json.dumps(said, ensure_ascii=False)}))
+    return write_atomically(Path(path), to_bytes(state, {"striate": text}))
 
 
 def load(path: str | Path) -> Network:
@@ -47,6 +53,8 @@ def load(path: str | Path) -> Network:
         raise CannotLoad(
             f"Cannot load {path}: {len(odd)} tensors are not its own network's; {odd[0]} is {has}, wanted {wants}."
         )
+    if whole := [n for n, t in network.state_dict().items() if t.is_floating_point() != ("F" in header.dtypes[n])]:
+        raise CannotLoad(f"Cannot load {path}: {whole[0]} is of {header.dtypes[whole[0]]}, which no such weight is.")
     network.load_state_dict(load_file(path), assign=True)
     network.metadata = header.metadata
     return network.eval()
