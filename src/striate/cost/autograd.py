@@ -14,7 +14,16 @@ from striate.cost.holds import holds_of, kinds
 from striate.cost.memory import homes
 
 FLOAT, HALF = 4, 2  # bytes of a float32, and of the bfloat16 that autocast casts to
-PRODUCTS = {"Conv", "padded Conv", "Linear", "LocallyConnected", "linear", "matmul", "bmm", "einsum"}  # under autocast these read bfloat16 copies
+PRODUCTS = {
+    "Conv",
+    "padded Conv",
+    "Linear",
+    "LocallyConnected",
+    "linear",
+    "matmul",
+    "bmm",
+    "einsum",
+}  # under autocast these read bfloat16 copies
 FLOATS = {"PositionBias", "RadialBasis", "LocalResponseNorm"}  # and these work in float32, and give it
 SAME, PART = "same", "part"  # a gradient that is handed on as it is, or in parts that are views of it
 HANDS_ON = {"add": SAME, "cat": PART, "Identity": SAME, "PositionBias": SAME, "concat": PART}

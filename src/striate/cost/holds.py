@@ -124,9 +124,9 @@ def _distances(node: Node, source: Node, batch: int, size: int) -> int:
     return batch * size * source.output.size * node.output.size
 
 
-def _twice_distances(node: Node, source: Node, batch: int, size: int) -> int:
-    """~ The gradient of each distance, and of its square."""
-    return 2 * _distances(node, source, batch, size)
+def _differences(node: Node, source: Node, batch: int, size: int) -> int:
+    """~ The gradient of each square, of each difference, and what makes it; the values' own is not there yet."""
+    return 3 * _distances(node, source, batch, size) - _read(node, source, batch, size)
 
 
 def _mask(node: Node, source: Node, batch: int, size: int) -> int:
@@ -168,7 +168,7 @@ HOLDS: dict[str, Holds] = {
     "Dropout": Holds(saves=values(1)),  # the mask, as wide as the values; on a GPU one byte each
     "dropout of channels": Holds(saves=_mask),
     "Select": Holds(within=_read),  # zeros, and what is put into them
-    "RadialBasis": Holds(saves=_distances, scratch=_distances, within=_twice_distances),
+    "RadialBasis": Holds(saves=_distances, scratch=_distances, within=_differences),
     # Steps of somebody else's module; one that is not here is as Foreign.
     **dict.fromkeys(("linear", "matmul", "bmm", "baddbmm", "einsum", "mul", "div", "pow", "prelu"), READ),
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv_transpose2d", "layer_norm", "group_norm", "rms_norm"), READ),

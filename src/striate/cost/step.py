@@ -16,6 +16,7 @@ from striate.cost.memory import STATE, buffer_bytes
 from striate.cost.segments import segments
 
 LABEL = 8  # bytes of a label, an int64
+LOSS = 8  # of the loss, and of the number of examples that it is divided by
 
 
 class Moment(NamedTuple):
@@ -109,7 +110,7 @@ class _Play:
 
     def run(self, runs: Sequence[Sequence[str]]) -> None:
         start, grid = self.parts["input"], self.graph.output.grid
-        self.memory.hold(("labels", ""), LABEL * self.batch * grid[0] * grid[1])
+        self.memory.hold(("labels", ""), LABEL * self.batch * grid[0] * grid[1] + LOSS)
         self.memory.hold(start.home, start.bytes)  # held by whoever calls,
         self.memory.hold(start.home)  # and by the network until its last reader
         cached: set[Key] = set()
