@@ -87,9 +87,35 @@ def test_there_and_back_through_a_model_files_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [{"mean": [0.5]}, {"grid": [40, 40]}, {"channels": 2}, {"size": [1]}, {"std": "ab"}, {"size": None}]
+    "damage",
+    [
+        {"mean": [0.5]},
+        {"grid": [40, 40]},
+        {"grid": [0, 0]},
+        {"grid": [-8, 8]},
+        {"channels": 2},
+        {"channels": "x"},
+        {"size": [1]},
+        {"size": None},
+        {"size": [10**8, 10**8]},
+        {"short": 10**9},
+        {"std": "ab"},
+        {"std": [0.1, 0.0, 0.3]},
+        {"std": [0.1, -0.2, 0.3]},
+        {"std": [0.1, float("inf"), 0.3]},
+        {"mean": [0.1, float("nan"), 0.3]},
+    ],
+    ids=str,
 )
 def test_a_damaged_rule_is_refused(damage: dict[str, object]) -> None:
     said = Preprocessing(3, (32, 32), (32, 32), (0.1, 0.2, 0.3), (0.1, 0.2, 0.3)).to_json()
     with pytest.raises(CannotRead, match="Cannot read how this model's images are prepared"):
         Preprocessing.from_json(said | damage)
+
+
+@pytest.mark.parametrize("part", ["channels", "grid", "size", "mean", "std"])
+def test_a_rule_without_a_part_says_which(part: str) -> None:
+    said = Preprocessing(1, (8, 8), (8, 8), (0.1,), (0.1,)).to_json()
+    del said[part]
+    with pytest.raises(CannotRead, match=f'"{part}" is missing'):
+        Preprocessing.from_json(said)

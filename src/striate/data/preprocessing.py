@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ Grid = tuple[int, int]
 PHOTO: Grid = (224, 224)  # where neither network nor images say a size: what ImageNet's networks read
 LITTLE = 1.25  # images up to this much smaller than the input get zeros around them, as LeCun's digits did (28 -> 32)
 LUMA = (0.299, 0.587, 0.114)  # grey from red, green, blue (ITU-R BT.601), as every decoder does
+LARGEST = 4096  # the side of what a network reads
 MOST_SHORT = 4  # times the grid that is cut out of it; 256 for 224 is usual
 AT_ONCE = 1 << 26  # pixels changed at a time: memory stays bounded
 
@@ -70,7 +72,7 @@ class Preprocessing:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _prepare(self, pixels: Tensor) -> Tensor:
-        pixels = _cut(_channels(pixels, self.channels), self.grid, self.covered)
+        pixels = _cut(to_channels(pixels, self.channels), self.grid, self.covered)
         (height, width), (rows, columns) = self.size, self.grid
         top, left = (height - rows) // 2, (width - columns) // 2
         around = (left, width - columns - left, top, height - rows - top)
@@ -107,16 +109,20 @@ class Preprocessing:
             grid, size, mean, std = (data[key] for key in ("grid", "size", "mean", "std"))
             short = int(data.get("short", 0))
             made = cls(int(data["channels"]), _pair(grid), _pair(size), _floats(mean), _floats(std), short)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CannotRead(f"Cannot read how this model's images are prepared: {error!r} in {data!r}.") from None
-        made.volume.checked()
+            made.volume.checked()
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            why = f'"{error.args[0]}" is missing' if isinstance(error, KeyError) else "not every value is of its kind"
+            raise CannotRead(f"Cannot read how this model's images are prepared: {why}.", f"{data}") from None
         if (
-            not made.channels == len(made.mean) == len(made.std)
+            max(made.size) > LARGEST
+            or not all(1 <= g <= s for g, s in zip(made.grid, made.size, strict=True))
+            or not all(isfinite(v) for v in made.mean + made.std)
+            or not all(v > 0 for v in made.std)
+            or not made.channels == len(made.mean) == len(made.std)
             or made.channels not in (1, 3)
             or not 0 <= made.short <= MOST_SHORT * min(made.grid)
-            or any(g > s for g, s in zip(made.grid, made.size, strict=True))
         ):
-            raise CannotRead(f"Cannot read how this model's images are prepared: {data!r} does not fit together.")
+            raise CannotRead("Cannot read how this model's images are prepared: it does not fit together.", f"{data}")
         return made
 
 
@@ -129,7 +135,7 @@ def _floats(value: Any) -> tuple[float, ...]:
     return tuple(float(v) for v in value)
 
 
-def _channels(pixels: Tensor, channels: int) -> Tensor:
+def to_channels(pixels: Tensor, channels: int) -> Tensor:
     """Grey to colour by repeating, colour to grey by luma."""
     if pixels.shape[1] == channels:
         return pixels
