@@ -10,7 +10,7 @@ from PIL import Image
 
 from small import network
 from striate import nn
-from striate.blueprint import CannotRead, CannotTrain
+from striate.blueprint import CannotLoad, CannotRead, CannotTrain
 from striate.data import Splits
 from striate.training import evaluate, predictor
 
@@ -50,3 +50,17 @@ def test_what_cannot_be_predicted(learnt: Path, tmp_path: Path) -> None:
         predictor(tmp_path)
     with pytest.raises(CannotTrain, match="Cannot prepare images for this model"):
         predictor(network())(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
+
+
+def test_a_model_without_names_or_numbers(learnt: Path, digits: Splits) -> None:
+    pixels = digits.test.pixels[:1]
+    for classes, said in ((None, "its file has no classes"), (["a"], "10 outputs, 1 classes")):
+        model = nn.load(learnt / "model.safetensors")
+        model.metadata["classes"] = classes
+        with pytest.raises(CannotTrain, match=said):
+            predictor(model)(pixels)
+    model = nn.load(learnt / "model.safetensors")
+    with torch.no_grad():
+        next(iter(model.parameters())).fill_(torch.nan)
+    with pytest.raises(CannotLoad, match="its answers are not numbers"):
+        predictor(model)(pixels)

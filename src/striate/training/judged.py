@@ -10,7 +10,7 @@ import torch
 
 from striate.blueprint import CannotTrain
 from striate.data import Images, Splits, Streamed, open_data
-from striate.training.metrics import preprocessing_of
+from striate.training.metrics import classes_of, preprocessing_of
 
 
 def images_for(network: Any, data: str | Path, seed: int | None = None) -> Splits:
@@ -20,9 +20,10 @@ def images_for(network: Any, data: str | Path, seed: int | None = None) -> Split
     """
     rule = preprocessing_of(network)
     if seed is None:
-        seed = network.metadata.get("provenance", {}).get("recipe", {}).get("seed", 0)
+        recipe = (network.metadata.get("provenance") or {}).get("recipe")
+        seed = recipe.get("seed", 0) if isinstance(recipe, dict) else 0
     splits = open_data(data, seed=seed, preprocessing=rule)
-    known = list(network.metadata["classes"])
+    known = classes_of(network)
 
     def renamed(images: Images | Streamed) -> Images | Streamed:
         if unknown := [name for name in images.classes if name not in known]:
@@ -31,6 +32,6 @@ def images_for(network: Any, data: str | Path, seed: int | None = None) -> Split
                 f"It knows {', '.join(known[:20])}{' …' if len(known) > 20 else ''}.",
             )
         place = torch.tensor([known.index(name) for name in images.classes])
-        return replace(images, labels=place[images.labels], classes=tuple(known))
+        return replace(images, labels=place[images.labels], classes=known)
 
     return replace(splits, train=renamed(splits.train), test=renamed(splits.test))

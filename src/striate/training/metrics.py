@@ -116,3 +116,14 @@ def preprocessing_of(model: nn.Module) -> Preprocessing:
             "A model that Striate trained says it; or give preprocessing=.",
         )
     return Preprocessing.from_json(said)
+
+
+def classes_of(model: nn.Module) -> tuple[str, ...]:
+    """The names of what the model tells apart, as its file has them. Raises CannotTrain where it has none."""
+    if classes := getattr(model, "metadata", {}).get("classes"):
+        return tuple(classes)
+    raise CannotTrain(
+        "Cannot name what this model tells apart: its file has no classes.",
+        "",
+        "A model that Striate trained has them; or striate.save(model, path, classes=[…]).",
+    )

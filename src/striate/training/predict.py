@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from striate.blueprint import CannotLoad, CannotTrain
 from striate.data import read_image
-from striate.training.metrics import main_way_out, preprocessing_of
+from striate.training.metrics import classes_of, main_way_out, preprocessing_of
 
 
 class Prediction(NamedTuple):
@@ -23,11 +24,11 @@ def predictor(
 ) -> Callable[[Iterable[str | Path] | Tensor], list[list[Prediction]]]:
     """A function from image files (or uint8 N×C×H×W) to the `top` most probable classes of each, most probable first.
 
-    `model` is a trained network, its file, or its run's folder. Raises CannotRead, CannotLoad, CannotTrain (it does not
-    say its classes or preprocessing).
+    `model` is a trained network, its file, or its run's folder. Raises CannotRead, CannotLoad (also where its answers
+    are no numbers), CannotTrain (it does not say its classes or preprocessing).
     """
     network: Any = model if isinstance(model, nn.Module) else _load(Path(model))
-    rule, classes = preprocessing_of(network), tuple(network.metadata["classes"])
+    rule, classes = preprocessing_of(network), classes_of(network)
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
 
     @torch.inference_mode()
@@ -40,6 +41,14 @@ def predictor(
             )
         network.eval()
         shares = main_way_out(network(rule.normalise(pixels, device))).float().softmax(1)
+        if shares.shape[1:] != (len(classes),):
+            told = "×".join(map(str, shares.shape[1:]))
+            raise CannotTrain(f"Cannot name what this model tells apart: {told} outputs, {len(classes)} classes.")
+        if not shares.isfinite().all():
+            raise CannotLoad(
+                "Cannot say what is in an image by this model: its answers are not numbers.",
+                ways="Its weights are damaged, or its training came apart.",
+            )
         best = shares.topk(min(top, len(classes)))
         return [
             [Prediction(classes[i], p) for p, i in zip(values, indices, strict=True)]
