@@ -196,3 +196,9 @@ def test_ctrl_c_ends_it_after_the_step_and_says_what_is_saved(tmp_path: Path) ->
         "recipe.json",
     ]
     assert striate("eval", tmp_path / "run", "--json").exit_code == 0
+
+
+def test_a_field_said_twice_is_what_was_set_and_refused_in_words(tmp_path: Path) -> None:
+    done = striate("train", "lenet5", "--epochs", 1, "--set", "epochs=0", "--out", tmp_path / "a")
+    assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "epochs=0: it must be 1 or more" in done.output

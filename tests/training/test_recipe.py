@@ -22,6 +22,7 @@ from striate.training.optimise import optimizer, rate
         ({"lr": -1}, "Cannot train with lr=-1: it must be greater than 0."),
         ({"lr": float("nan")}, "Cannot train with lr=nan: it must be a finite number."),
         ({"epochs": 0}, "Cannot train with epochs=0: it must be 1 or more."),
+        ({"batch_size": 10**9}, "Cannot train with batch_size=1000000000: it must be 1,048,576 or less."),
         ({"shift": 65}, "Cannot train with shift=65: it must be 64 or less."),
         ({"epochs": 2.5}, "Cannot train with epochs=2.5: it must be a whole number."),
         ({"flip": "perhaps"}, "Cannot train with flip='perhaps': it must be true or false."),

@@ -61,8 +61,8 @@ def command(
     """
     from striate.training import read_recipe, revised
 
-    fields = {name: value for name, value in said.items() if value is not None}
-    recipe = revised(read_recipe(path) if path else None, **fields, **dict(map(_setting, settings)))
+    fields = {name: value for name, value in said.items() if value is not None} | dict(map(_setting, settings))
+    recipe = revised(read_recipe(path) if path else None, **fields)
 
     import torch
 

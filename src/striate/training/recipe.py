@@ -81,10 +81,10 @@ def read_recipe(path: str | Path) -> Recipe:
 
 
 WANTED = {  # pydantic's name of a complaint, and what we say; {…} is the bound
-    "greater_than": "greater than {gt:g}",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "{le:g} or less",
+    "greater_than": "greater than {gt:,.10g}",
+    "greater_than_equal": "{ge:,.10g} or more",
+    "less_than": "less than {lt:,.10g}",
+    "less_than_equal": "{le:,.10g} or less",
     "finite_number": "a finite number",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
