@@ -40,9 +40,9 @@ class Encoded(NamedTuple):
     content: bytes
 
 
-def read_header(path: Path) -> Header:
+def header(picture: Encoded) -> Header:
     """Raises CannotRead."""
-    with _refusing(str(path)), _opened(str(path), path, path.stat().st_size) as image:
+    with _refusing(picture.name), _opened(*picture) as image:
         height, width = image.height, image.width
         turned = image.getexif().get(ORIENTATION) in TURNED
         return Header(1 if image.mode in GREY else 3, (width, height) if turned else (height, width))
@@ -71,13 +71,13 @@ def contents(path: Path) -> Encoded:
 
 def decoded(picture: Encoded, channels: int = 3, least: Grid = (1 << 30, 1 << 30)) -> Tensor:
     """As `read_image`, from bytes."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     name, content = picture
     with _refusing(name):
         if (plain := _plain_jpeg(picture, channels, least)) is not None:
             return torch.from_numpy(plain).permute(2, 0, 1)
-        with _opened(name, BytesIO(content), len(content)) as image:
+        with _opened(name, content) as image:
             turn = image.getexif().get(ORIENTATION, 1)
             if image.format == "JPEG" and image.mode in ("L", "RGB"):
                 pixels = _jpeg(content, channels, least[::-1] if turn in TURNED else least)
@@ -86,7 +86,14 @@ def decoded(picture: Encoded, channels: int = 3, least: Grid = (1 << 30, 1 << 30
                 if pixels is not None:
                     image = Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels)
                     image.getexif()[ORIENTATION] = turn
-            return _tensor(_eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB"))
+            return upright(image, channels)
+
+
+def upright(image: Any, channels: int) -> Tensor:
+    """A PIL image as uint8 channels×H×W, turned as its camera says."""
+    from PIL import ImageOps
+
+    return _tensor(_eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB"))
 
 
 @contextmanager
@@ -106,17 +113,15 @@ def _refusing(path: str) -> Iterator[None]:
         raise CannotRead(f"Cannot read {path}: {_reason(error)}.") from None
 
 
-def _opened(name: str, file: Path | BytesIO, size: int) -> Any:
+def _opened(name: str, content: bytes) -> Any:
     """A picture's header read by Pillow (a PIL image), its size within bounds."""
     from PIL import Image
 
-    if size > MOST_BYTES:
-        raise CannotRead(f"Cannot read {name}: {size:,} bytes, at most {MOST_BYTES:,} for one image.")
-    if not size:
+    if not content:
         raise CannotRead(f"Cannot read {name}: the file is empty.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns where it comes near to our own bound
-        image = Image.open(file)
+        image = Image.open(BytesIO(content))
     try:
         _within_bounds(name, image.width, image.height)
     except CannotRead:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from striate.blueprint import CannotRead, Refusal
-from striate.data.decode import SUFFIXES, Header, read_header
+from striate.data.decode import SUFFIXES, Header
 from striate.data.images import Images, Picture, Skipped, Splits, Streamed, stratified
 from striate.data.memory import fits
+from striate.data.pictures import File
 from striate.data.preprocessing import Grid, Preprocessing
-from striate.data.stream import UNREADABLE, File, too_many
+from striate.data.stream import UNREADABLE, too_many
 
 TRAIN, VALIDATION, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
 HELD = 0.2  # of a folder without splits, for the test
@@ -37,13 +38,15 @@ def read(root: Path, fitting: Callable[[int, Grid | None], Preprocessing], seed:
     of many). Raises CannotRead, CannotTrain.
     """
     listings, classes = _listings(root, seed)
-    rule, native = ruled([Path(picture.name) for listing in listings.values() for picture in listing.pictures], fitting)
+    rule, native = ruled([picture for listing in listings.values() for picture in listing.pictures], fitting)
     return opened(listings, classes, rule, str(root), native)
 
 
-def ruled(paths: list[Path], fitting: Callable[[int, Grid | None], Preprocessing]) -> tuple[Preprocessing, Grid | None]:
+def ruled(
+    pictures: Sequence[Picture], fitting: Callable[[int, Grid | None], Preprocessing]
+) -> tuple[Preprocessing, Grid | None]:
     """The rule for pictures like these, and the grid they all have (None: of many)."""
-    seen = _glance(paths)
+    seen = _glance(pictures)
     native = seen[0].grid if len({header.grid for header in seen}) == 1 else None
     if native and max(native) > LARGEST_ICON:
         native = None
@@ -174,11 +177,11 @@ def _kinds() -> str:
     return "JPEG, PNG or other pictures"
 
 
-def _glance(paths: list[Path]) -> list[Header]:
+def _glance(pictures: Sequence[Picture]) -> list[Header]:
     seen = []
-    for path in paths[:: max(1, len(paths) // GLANCES)]:
+    for picture in pictures[:: max(1, len(pictures) // GLANCES)]:
         try:
-            seen.append(read_header(path))
+            seen.append(picture.header())
         except Refusal:
             continue  # counted where it is decoded
     return seen

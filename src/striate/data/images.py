@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from striate.blueprint import CannotTrain, Volume
+from striate.data.decode import Header
 from striate.data.preprocessing import Grid, Preprocessing
 
 FULL: Grid = (1 << 30, 1 << 30)  # no side is that long: nothing is decoded smaller than it is
@@ -45,6 +46,9 @@ class Picture(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    def header(self) -> Header:
+        """Raises CannotRead."""
 
     def read(self, channels: int, least: Grid = FULL) -> Tensor:
         """uint8 channels×H×W, no smaller than `least` or than it is. Raises CannotRead."""

@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
 
 from striate.blueprint import CannotRead, CannotTrain
-from striate.data import cifar, digits, folder, idx
+from striate.data import cifar, digits, folder, idx, listed
 from striate.data.images import Images, Splits
 from striate.data.memory import SMALLER, room_for
 from striate.data.preprocessing import Grid, Preprocessing
 
 WAYS = (
     "Data is: digits (they come with scikit-learn), a folder of IDX files as MNIST has them, CIFAR's batches, "
-    "or a folder with a folder of images for each class."
+    "a folder with a folder of images for each class, a .csv of path,label, or shards/{0000..0127}.tar."
 )
 LARGEST = 4096
 
 
 def open_data(
-    source: str | Path,
+    source: str | Path | Dataset[Any],
     size: int | Grid | None = None,
     channels: int | None = None,
     seed: int = 0,
     preprocessing: Preprocessing | None = None,
 ) -> Splits:
-    """`"digits"`, a folder of IDX files, or a folder of pictures, as uint8 tensors of `channels`×`size`.
+    """`"digits"`, a folder of IDX files, of CIFAR's batches or of pictures, a CSV of path,label, tar shards
+    (`shards/{0000..0127}.tar`), or any torch Dataset with a length, as uint8 of `channels`×`size`: in memory where it
+    takes less than four fifths of what is free, else streamed.
 
     `size` (None: as the images are) is the network's input: images a little smaller get zeros around them (28 -> 32, as
     LeCun's), others are scaled (antialiased bilinear; the short side, then the centre). With `preprocessing`, a trained
@@ -43,7 +48,13 @@ def open_data(
     def rule(seen: int, native: Grid | None) -> Preprocessing:
         return preprocessing or Preprocessing.fitting(channels or seen, native, grid)
 
+    if not isinstance(source, str | Path):
+        return listed.read_dataset(source, rule, seed)
     path = Path(source)
+    if path.suffix == ".tar":
+        return listed.read_shards(str(source), rule, seed)
+    if path.suffix == ".csv" and path.is_file():
+        return listed.read_csv(path, rule, seed)
     if str(source) == "digits":
         return _fitted(*digits.digits(), rule)
     if not path.is_dir():

@@ -18,27 +18,13 @@ from striate.blueprint import CannotRead, Refusal
 from striate.data.augment import Augmentation, ResizedCrop
 from striate.data.batches import Batches, dealt, mixed
 from striate.data.chance import Chance
-from striate.data.decode import contents, decoded
-from striate.data.images import FULL, Images, Skipped, Streamed
+from striate.data.images import Images, Skipped, Streamed
 from striate.data.mix import Mix
 from striate.data.preprocessing import Grid, Preprocessing
 
 UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
 AHEAD = 3  # batches that are made while one is used
 RUN = 8  # images a thread takes at a time
-
-
-class File(NamedTuple):
-    """A picture in a file of its own."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
-    def read(self, channels: int, least: Grid = FULL) -> Tensor:
-        return decoded(contents(self.path), channels, least)
 
 
 def deal(
@@ -76,7 +62,8 @@ class Stream:
     def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch. Raises CannotRead where too many images cannot be read."""
         deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
-        spare = [torch.empty(self.size, *self.preprocessing.volume, dtype=torch.uint8) for _ in range(AHEAD + 1)]
+        with torch.inference_mode(False):  # whoever judges is in it, the threads are not
+            spare = [torch.empty(self.size, *self.preprocessing.volume, dtype=torch.uint8) for _ in range(AHEAD + 1)]
         with ThreadPoolExecutor(self.threads or _cores(), "decode") as pool:
             ahead: deque[_Making] = deque()
             try:

@@ -1,0 +1,110 @@
+"""Where a picture can be: in a file of its own, in a tar archive, in somebody's torch Dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate.blueprint import CannotRead, Refusal
+from striate.data.decode import Encoded, Header, contents, decoded, header, upright
+from striate.data.images import FULL
+from striate.data.preprocessing import Grid, to_channels
+
+
+class File(NamedTuple):
+    """A picture in a file of its own."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def header(self) -> Header:
+        return header(contents(self.path))
+
+    def read(self, channels: int, least: Grid = FULL) -> Tensor:
+        return decoded(contents(self.path), channels, least)
+
+
+class Member(NamedTuple):
+    """A picture in a tar archive, which is read where it is: nothing is ever unpacked."""
+
+    archive: Path
+    inside: str
+    start: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.archive}:{self.inside}"
+
+    def content(self) -> Encoded:
+        try:
+            with self.archive.open("rb") as file:
+                file.seek(self.start)
+                return Encoded(self.name, file.read(self.size))
+        except OSError as error:
+            raise CannotRead(f"Cannot read {self.name}: {(error.strerror or str(error)).lower()}.") from None
+
+    def header(self) -> Header:
+        return header(self.content())
+
+    def read(self, channels: int, least: Grid = FULL) -> Tensor:
+        return decoded(self.content(), channels, least)
+
+
+class Item(NamedTuple):
+    """An item of a torch Dataset: a PIL image, an array H×W or H×W×C, or a tensor C×H×W; bytes, or floats of 0..1."""
+
+    dataset: Any
+    place: int
+
+    @property
+    def name(self) -> str:
+        return f"item {self.place} of {type(self.dataset).__name__}"
+
+    def header(self) -> Header:
+        pixels = self._pixels(self._image())
+        return Header(len(pixels), (pixels.shape[1], pixels.shape[2]))
+
+    def read(self, channels: int, least: Grid = FULL) -> Tensor:
+        return to_channels(self._pixels(self._image()).unsqueeze(0), channels)[0]
+
+    def _image(self) -> Any:
+        try:
+            item = self.dataset[self.place]
+        except Exception as error:  # whatever somebody's code has against it
+            raise CannotRead(f"Cannot read {self.name}: {type(error).__name__}: {error}") from None
+        return item[0] if isinstance(item, tuple | list) else item
+
+    def _pixels(self, image: Any) -> Tensor:
+        """uint8 1×H×W or 3×H×W."""
+        if hasattr(image, "getexif"):  # PIL's
+            try:
+                return upright(image, 1 if image.mode in ("1", "L", "I", "F") else 3)
+            except (OSError, ValueError, Refusal) as error:
+                raise CannotRead(f"Cannot read {self.name}: {error}") from None
+        if isinstance(image, np.ndarray):
+            image = torch.from_numpy(np.ascontiguousarray(image))
+            image = image.permute(2, 0, 1) if image.ndim == 3 else image
+        if not isinstance(image, Tensor) or image.ndim not in (2, 3):
+            what = f"{type(image).__name__} {'×'.join(map(str, getattr(image, 'shape', ())))}".strip()
+            raise CannotRead(f"Cannot read {self.name}: it is {what}, not an image.")
+        image = image if image.ndim == 3 else image.unsqueeze(0)
+        if len(image) not in (1, 3):
+            raise CannotRead(f"Cannot read {self.name}: it has {len(image)} channels; 1 is grey, 3 colour.")
+        if image.is_floating_point():
+            if image.numel() and not (image.min() >= 0 and image.max() <= 1):
+                ways = "Normalise after it: what is trained takes mean and deviation itself."
+                raise CannotRead(
+                    f"Cannot read {self.name}: its values go from {image.min():.3g} to {image.max():.3g}, "
+                    "floats of 0 to 1 are read.",
+                    ways=ways,
+                )
+            image = (image * 255).round()
+        return image.to(torch.uint8)

@@ -1,0 +1,235 @@
+"""Pictures by a list, in tar shards and in torch Datasets; and archives that somebody made to do harm."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
+
+from striate.blueprint import CannotRead, Refusal
+from striate.data import Images, Streamed, deal, open_data, shards
+
+
+def png(value: int) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(np.full((9, 8, 3), value, np.uint8)).save(content, format="PNG")
+    return content.getvalue()
+
+
+def shard(path: Path, entries: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in entries.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def pattern(tmp_path: Path) -> str:
+    """Three shards of ten grey pictures; the class is whether it is bright, the value is 8 times the number."""
+    for s in range(3):
+        entries = {}
+        for n in range(10 * s, 10 * s + 10):
+            entries |= {f"a/{n:04}.png": png(8 * n), f"a/{n:04}.cls": b"%d" % (n > 14)}
+        shard(tmp_path / "shards" / f"{s:04}.tar", entries)
+    return str(tmp_path / "shards" / "{0000..0002}.tar")
+
+
+def refusal(source: object) -> str:
+    with pytest.raises(Refusal) as refused:
+        open_data(source, size=8)  # type: ignore[arg-type]
+    return str(refused.value)
+
+
+def test_shards_give_their_pictures_and_their_classes(pattern: str) -> None:
+    splits = open_data(pattern)
+    assert splits.classes == ("0", "1")
+    assert [len(splits.train), len(splits.test)] == [24, 6]
+    for images in (splits.train, splits.test):
+        assert ((images.pixels[:, 0, 4, 4] > 8 * 14) == (images.labels == 1)).all()
+    values = torch.cat((splits.train.pixels, splits.test.pixels))[:, 0, 0, 0]
+    assert values.sort().values.tolist() == [8 * n for n in range(30)]
+
+
+def test_shards_beyond_memory_are_streamed(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    resident = open_data(pattern)
+    monkeypatch.setattr("striate.data.memory.free", lambda: 100)
+    streamed = open_data(pattern)
+    assert isinstance(streamed.train, Streamed)
+    pairs = (list(deal(s.train, s.preprocessing, 7).epoch(1)) for s in (resident, streamed))
+    assert all(torch.equal(a, b) and torch.equal(y, z) for (a, y), (b, z) in zip(*pairs, strict=True))
+
+
+def test_names_expand_in_order() -> None:
+    assert [str(path) for path in shards.expanded("s/{008..011}.tar")] == [f"s/{n:03}.tar" for n in range(8, 12)]
+    assert [str(path) for path in shards.expanded("{1..2}-{0..1}.tar")] == ["1-0.tar", "1-1.tar", "2-0.tar", "2-1.tar"]
+    for backwards in ("{5..4}.tar", "{0..999999999999}.tar"):
+        with pytest.raises(CannotRead, match="goes up, by at most 100,000"):
+            shards.expanded(backwards)
+
+
+def attack(**fields: object) -> Callable[[Path], None]:
+    """Writes an archive whose second member is what it should not be."""
+
+    def write(path: Path) -> None:
+        with tarfile.open(path, "w") as archive:
+            for name, more in (("a.png", {}), ("b.png", fields)):
+                member = tarfile.TarInfo(name)
+                member.size = len(png(0))
+                for field, value in more.items():
+                    setattr(member, field, value)
+                archive.addfile(member, io.BytesIO(png(0)))
+
+    return write
+
+
+ATTACKS = {
+    "a name that leaves the folder": attack(name="../../evil.png"),
+    "an absolute name": attack(name="/evil.png"),
+    "a link": attack(type=tarfile.SYMTYPE, linkname="/etc", size=0),
+    "neither a file nor a folder": attack(type=tarfile.FIFOTYPE, size=0),
+}
+
+
+@pytest.mark.parametrize("says", ATTACKS)
+def test_an_archive_that_would_reach_out_is_refused_loudly(says: str, tmp_path: Path) -> None:
+    path = tmp_path / "inner" / "evil.tar"
+    path.parent.mkdir()
+    ATTACKS[says](path)
+    before = sorted(tmp_path.rglob("*"))
+    text = refusal(path)
+    assert text.startswith(f"Cannot read {path}: ")
+    assert f"is {says}." in text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_hard_link_and_a_windows_name_are_refused_too(tmp_path: Path) -> None:
+    attack(type=tarfile.LNKTYPE, linkname="a.png", size=0)(tmp_path / "hard.tar")
+    assert "is a link." in refusal(tmp_path / "hard.tar")
+    for name in ("C:\\evil.png", "..\\evil.png"):
+        shard(tmp_path / "w.tar", {name: png(0)})
+        assert "is an absolute name" in refusal(tmp_path / "w.tar") or "leaves the folder" in refusal(
+            tmp_path / "w.tar"
+        )
+
+
+def test_an_archive_that_lies_of_its_sizes_or_is_none(tmp_path: Path, pattern: str) -> None:
+    whole = Path(pattern.replace("{0000..0002}", "0000")).read_bytes()
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(whole[:1000])
+    assert "cut.tar: " in refusal(cut)
+    header = tarfile.TarInfo("huge.png")
+    header.size = 1 << 40  # a terabyte, in 512 bytes
+    (tmp_path / "huge.tar").write_bytes(header.tobuf())
+    assert "is larger than 268,435,456 bytes" in refusal(tmp_path / "huge.tar")
+    header.size = 100_000
+    (tmp_path / "short.tar").write_bytes(header.tobuf() + b"\0" * 600)
+    assert "is cut off by the end of the archive" in refusal(tmp_path / "short.tar")
+    (tmp_path / "text.tar").write_text("a letter " * 200)
+    assert "A shard is a plain tar archive" in refusal(tmp_path / "text.tar")
+    assert "there is no such file" in refusal(tmp_path / "none.tar")
+    with tarfile.open(tmp_path / "zipped.tar", "w:gz") as archive:  # 1000:1 is not even looked at
+        member = tarfile.TarInfo("zeros.png")
+        member.size = 10_000_000
+        archive.addfile(member, io.BytesIO(bytes(member.size)))
+    assert "not compressed" in refusal(tmp_path / "zipped.tar")
+    assert "0001.png has no label" in refusal(shard(tmp_path / "bare.tar", {"0001.png": png(1)}))
+
+
+def test_a_list_of_paths_and_labels(tmp_path: Path) -> None:
+    rows = []
+    for n in range(20):
+        (tmp_path / f"{n}.png").write_bytes(png(10 * n))
+        rows.append(f"{n}.png,{'bright' if n > 9 else 'dark'}")
+    path = tmp_path / "list.csv"
+    path.write_text("path,label\n" + "\n".join(rows) + "\n\n")
+    splits = open_data(path)
+    assert splits.classes == ("bright", "dark")
+    assert [len(splits.train), len(splits.test)] == [16, 4]
+    assert ((splits.train.pixels[:, 0, 0, 0] > 90) == (splits.train.labels == 0)).all()
+    parts = ("train", "val", "test", "train")
+    path.write_text("\n".join(f"{row},{parts[i % 4]}" for i, row in enumerate(rows)))
+    splits = open_data(path)
+    assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [10, 5, 5]
+    for text, says in {
+        "1.png\n": "line 1 is '1.png'.",
+        "1.png,a,b\n": "line 1 is '1.png,a,b'.",
+        "path,label\n1.png,\n": "line 2 is '1.png,'.",
+        "1.png,a\n2.png,a\n": "one class, a. To tell apart takes two.",
+        "": "there are no images in it.",
+        "1.png,a,train\n2.png,b,train\n": "its splits are train.",
+        "1.png,a,train\n2.png,b,test\n3.png,b\n": "and some lines say none.",
+        "1.png,a\n2.png,b\n3.png,a\nx.png,b\n": "there is no such file",
+    }.items():
+        path.write_text(text)
+        assert says in refusal(path), text
+    path.write_bytes(b"\xff\xfe\x00")
+    assert "A list is UTF-8 text" in refusal(path)
+
+
+class Squares(Dataset):
+    """(image, label) in any of the forms that people's data sets have."""
+
+    classes = ("dark", "bright")
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, i: int) -> tuple[object, object]:
+        array = np.full((6, 5, 3), 12 * i, np.uint8)
+        label = int(i > 9)
+        match self.form:
+            case "PIL":
+                return Image.fromarray(array), label
+            case "array":
+                return array, np.int64(label)
+            case "grey":
+                return array[..., 0], label
+            case "floats":
+                return torch.from_numpy(array).permute(2, 0, 1) / 255, torch.tensor(label)
+            case "normalised":
+                return torch.randn(3, 6, 5), label
+            case _:
+                raise OSError("the disk is gone")
+
+
+@pytest.mark.parametrize("form", ["PIL", "array", "grey", "floats"])
+def test_any_torch_dataset(form: str) -> None:
+    splits = open_data(Squares(form))
+    assert splits.classes == ("dark", "bright")
+    assert splits.train.volume == (1 if form == "grey" else 3, 6, 5)
+    assert isinstance(splits.train, Images)
+    assert ((splits.train.pixels[:, 0, 0, 0] > 108) == (splits.train.labels == 1)).all()
+    assert len(splits.train) + len(splits.test) == 20
+
+
+def test_datasets_that_give_no_images() -> None:
+    assert "floats of 0 to 1 are read" in refusal(Squares("normalised"))
+    assert "item 0 is not a pair of image and label" in refusal(TensorDataset(torch.zeros(9, 3, 4, 4)))
+
+    class Endless(IterableDataset):
+        def __iter__(self):  # pragma: no cover
+            yield 0
+
+    assert "Endless: it has no length" in refusal(Endless())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX paths")
+def test_mnist_as_a_tensor_dataset_is_read(shared: Path) -> None:
+    mnist = open_data(shared / "mnist").test[:200]
+    splits = open_data(TensorDataset(mnist.pixels, mnist.labels))
+    assert splits.train.volume == (1, 28, 28)
+    assert len(splits.classes) == 10
