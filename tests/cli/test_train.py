@@ -129,8 +129,8 @@ REFUSED = [
     (["train", "Conv 1000000000 3"], "Cannot read line 1, column 6: Conv(1000000000, 3): out_channels is 1000000000"),
     (["train", "Conv 10 3"], "Cannot train the text: it gives 10×6×6, not one number for each class."),
     (["train", "nosuch.txt"], "Cannot read nosuch.txt: no such file"),
-    (["eval", "nosuch.safetensors"], "Cannot read nosuch.safetensors: No such file"),
-    (["predict", "nosuch.safetensors", "a.png"], "Cannot read nosuch.safetensors: No such file"),
+    (["eval", "nosuch.safetensors"], "Cannot read nosuch.safetensors: no such file"),
+    (["predict", "nosuch.safetensors", "a.png"], "Cannot read nosuch.safetensors: no such file"),
     (["predict", "model"], "striate predict needs IMAGE..."),
 ]
 

@@ -84,10 +84,18 @@ def test_a_model_file_is_read_without_its_weights_and_without_torch(tmp_path: Pa
     graph = ledger("lenet5").graph
     description = json.dumps({"graph": graph_to_json(graph)})
     header = json.dumps({"__metadata__": {"striate": description}}).encode()
-    (tmp_path / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    content = len(header).to_bytes(8, "little") + header
+    (tmp_path / "m.safetensors").write_bytes(content)
+    for run in ("first", "second"):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "model.safetensors").write_bytes(content)
     done = striate("ledger", "m.safetensors", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["totals"]["parameters"] == 61_706
+    done = striate("compare", "first", "second/", "second/model.safetensors", "m.safetensors", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    named = [entry["network"] for entry in json.loads(done.stdout)["networks"]]
+    assert named == ["first", "second", "second", "m.safetensors"]
 
 
 def test_a_name_of_the_zoo_is_the_zoo_s_even_beside_such_a_file(tmp_path: Path) -> None:
@@ -123,7 +131,7 @@ BAD: list[tuple[list[str], str]] = [
     (["ledger", "bad.json"], "Cannot read bad.json: it is not JSON (line 1, column 10)."),
     (["ledger", "other.json"], "Cannot read a blueprint from"),
     (["ledger", "deep.json"], "Cannot read"),
-    (["ledger", "./"], "Cannot read .: is a directory."),
+    (["ledger", "./"], "Cannot read .: it is a folder, and no model.safetensors is in it."),
     (["ledger", "vgg16", "--input", "3x225x225"], "Cannot place stage1.pool: MaxPool(2) on 64×225×225"),
     (["ledger", "vgg16", "--input", "3x0x5"], "must be from 1 to"),
     (["ledger", "vgg16", "--input", "3x1000000000x5"], "must be from 1 to"),

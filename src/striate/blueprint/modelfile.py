@@ -18,6 +18,7 @@ from striate.blueprint.serial import graph_from_json
 
 LONGEST_HEADER = 64 * 2**20
 FORMAT = 1
+MODEL = "model.safetensors"  # as a run's folder has it
 PARTS: dict[str, type] = {
     "classes": list,
     "preprocessing": dict,
@@ -38,6 +39,14 @@ class Header(NamedTuple):
     metadata: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, str]
+
+
+def model_file(path: str | Path) -> Path:
+    """A model file, or the one in a run's folder. Raises CannotRead for a folder that has none."""
+    path = Path(path)
+    if path.is_dir() and not (path / MODEL).is_file():
+        raise CannotRead(f"Cannot read {path}: it is a folder, and no {MODEL} is in it.", ways=_WAYS)
+    return path / MODEL if path.is_dir() else path
 
 
 def read_header(path: str | Path) -> Header:
@@ -62,7 +71,7 @@ def read_header(path: str | Path) -> Header:
                 )
             header = json.loads(file.read(length))
     except OSError as error:
-        raise CannotRead(f"Cannot read {path}: {error.strerror or error}.") from None
+        raise CannotRead(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, CannotRead):
             raise

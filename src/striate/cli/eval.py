@@ -33,10 +33,10 @@ MODEL is a model file or a run's folder. Images are prepared as the model's file
 @click.option("--json", "as_json", is_flag=True, help="Everything, for a script.")
 def command(model: Path, data: str, split: str, seed: int | None, confusion: bool, as_json: bool) -> None:
     """Say how good MODEL is on data: top-1, top-5, loss, and each class."""
+    from striate.blueprint.modelfile import model_file
     from striate.nn import load
     from striate.training import evaluate
     from striate.training.judged import images_for
-    from striate.training.run import model_file
 
     network = load(model_file(model))
     splits = images_for(network, data, seed)

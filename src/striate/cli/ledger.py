@@ -22,7 +22,7 @@ Examples:
   striate ledger resnet50 --batch 32 --training --optimizer adamw --precision bf16
   striate ledger resnet152 --depth 1                a stage a row
   striate ledger alexnet --format html --out alexnet.html
-  striate ledger runs/digits/model.safetensors      a model of yours
+  striate ledger runs/digits                        a model of yours, by its run's folder or its file
   striate ledger mymodels.py:Net --input 3x64x64    a module in your own code, which is run to make it
   striate ledger timm:resnet26d                     one of timm's; torchvision:regnet_y_400mf too
   echo '[(CONV-RELU)*2-POOL]*3-FC,SOFTMAX' | striate ledger - --input 3x32x32

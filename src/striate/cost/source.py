@@ -15,6 +15,7 @@ from typing import Any
 from striate.blueprint.graph import Graph, Node, draft
 from striate.blueprint.layer import Layer
 from striate.blueprint.layers import LAYERS
+from striate.blueprint.modelfile import MODEL, model_file, read_header
 from striate.blueprint.notation.text import UNSAID, Choice
 from striate.blueprint.passes import replay
 from striate.blueprint.refusal import CannotRead, NotFound, Refusal
@@ -102,7 +103,8 @@ def argument(text: str, choice: Choice = UNSAID) -> Source:
         return Source(found.name, partial(import_module("striate.nn").trace, found.module), found.volume)
     path = Path(text)
     like_a_file = not re.search(r"[\s()\[\]]", text) and ("/" in text or path.suffix.lower() in FILES)
-    a_file = text == "-" or like_a_file or (path.is_file() and not _is_call(text))
+    a_run = (path / MODEL).is_file() and text not in import_module("striate.zoo").NETWORKS
+    a_file = text == "-" or like_a_file or a_run or (path.is_file() and not _is_call(text))
     return from_file(text, choice) if a_file else _named(text, choice)
 
 
@@ -129,18 +131,17 @@ def from_text(text: str, name: str, choice: Choice = UNSAID) -> Source:
 
 
 def from_file(path: str | Path, choice: Choice = UNSAID) -> Source:
-    """A model (.safetensors), a blueprint or graph (.json), a text in any notation ("-": what is piped in).
+    """A model (.safetensors, or the run's folder with it), a blueprint or graph (.json), a text in any notation ("-":
+    what is piped in).
 
     Raises CannotRead.
     """
     if str(path) == "-":
         return from_text(_decoded(sys.stdin.buffer.read(LONGEST + 1), "what is piped in"), "the text", choice)
-    path = Path(path)
+    path = model_file(path)
     if path.suffix == ".safetensors":
-        from striate.blueprint.modelfile import read_header
-
         graph = read_header(path).graph
-        return Source(path.name, graph, graph.volume)
+        return Source(path.resolve().parent.name if path.name == MODEL else path.name, graph, graph.volume)
     try:
         with path.open("rb") as file:
             text = _decoded(file.read(LONGEST + 1), str(path))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from striate.blueprint.modelfile import MODEL
 from striate.data import Splits
 from striate.training.diverged import diverged
 from striate.training.events import Checkpoint, Control, Done, Epoch, Event, Started, Step, Warning
@@ -20,7 +21,7 @@ from striate.training.lesson import Lesson, lesson, provenance
 from striate.training.metrics import evaluate, main_way_out
 from striate.training.optimise import optimizer, rate
 from striate.training.recipe import Recipe, revised
-from striate.training.run import MODEL, claim, recorded
+from striate.training.run import claim, recorded
 
 
 def train(

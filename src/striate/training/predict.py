@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.blueprint import CannotLoad, CannotTrain
+from striate.blueprint.modelfile import model_file
 from striate.data import read_image
 from striate.training.metrics import classes_of, main_way_out, preprocessing_of
 
@@ -60,6 +61,5 @@ def predictor(
 
 def _load(path: Path) -> nn.Module:
     from striate import nn as networks
-    from striate.training.run import model_file
 
     return networks.load(model_file(path))

@@ -13,7 +13,7 @@ from striate.training.curves import Curves, draw
 from striate.training.events import Done, Epoch, Event, as_line
 from striate.training.recipe import Recipe
 
-MODEL, RECIPE, LOG, CURVES = "model.safetensors", "recipe.json", "log.jsonl", "curves.png"
+RECIPE, LOG, CURVES = "recipe.json", "log.jsonl", "curves.png"  # and a model file
 REDRAW = 30.0  # seconds between pictures while it goes on
 
 
@@ -55,8 +55,3 @@ def recorded(events: Iterator[Event], folder: Path, recipe: Recipe) -> Iterator[
                 yield event
         finally:
             log.flush()
-
-
-def model_file(path: Path) -> Path:
-    """A model file, or the one in a run's folder."""
-    return path / MODEL if path.is_dir() else path
