@@ -26,6 +26,7 @@ VERBS = {  # in the order of the first day; `striate.cli.VERB` has the `command`
     "fit": "Find the largest batch that fits into memory.",
     "compare": "Put networks side by side, in numbers or in a picture.",
     "check": "Hold what a listing claims against what comes out.",
+    "data": "Say what is in a data set, and draw a batch of it.",
     "train": "Train a network on your images, or on digits.",
     "eval": "Say how good a trained model is.",
     "predict": "Say what is in an image.",
@@ -36,7 +37,7 @@ Examples:
   striate demo                                 the whole path, in a minute
   striate models '*res*'                       which networks there are
   striate ledger vgg16                         where its memory and its parameters are
-  striate ledger resnet50 --batch 32 --training
+  striate fit resnet50 --memory 24GiB          the largest batch, and what would raise it
   striate compare alexnet vgg16 resnet50 --plot cost.png
   echo '[(CONV-RELU)*2-POOL]*3-FC,SOFTMAX' | striate ledger - --input 3x32x32
   striate train lenet5 --data digits --out runs/digits

@@ -14,6 +14,9 @@ UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
+MOST = 2**60  # bytes
+
+
 def whole(n: int | None) -> str:
     """Every digit: 61,100,840; "?" where it is not known."""
     return "?" if n is None else f"{n:,}"
@@ -61,6 +64,8 @@ def in_bytes(text: str) -> int:
         ]
         ways = f"Near: {', '.join(near)}." if near else f"Known: {', '.join(UNITS)}."
         raise CannotRead(f'Cannot read "{text}" as an amount of memory: there is no unit "{unit}".', ways=ways)
+    if number * UNITS[alike[unit.lower()]] > MOST:
+        raise CannotRead(f'Cannot read "{text}" as an amount of memory: more than there is anywhere.', ways=example)
     if not (amount := int(number * UNITS[alike[unit.lower()]])):
         raise CannotRead(f'Cannot read "{text}" as an amount of memory: it is none.', ways=example)
     return amount

@@ -47,7 +47,7 @@ def exhausted(course: Lesson, safe: str = "") -> CannotTrain:
     for parameter in course.model.parameters():
         parameter.grad = None
     gc.collect()
-    batch, there = min(course.recipe.batch_size, len(course.learnt)), room(course)
+    batch, there = -(-len(course.learnt) // len(course.batches)), room(course)  # they are of equal size
     fact = f"Cannot train with batches of {batch} images of {course.preprocessing.volume}: memory ran out."
     graph = getattr(course.model, "graph", None)
     if graph is None:
