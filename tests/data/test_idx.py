@@ -90,6 +90,13 @@ def test_what_is_not_such_a_file(folder: Path, content: bytes, says: str) -> Non
     assert refusal(folder).splitlines()[0] == f"Cannot read {path}: {says}"
 
 
+def test_a_plain_file_called_gz(folder: Path) -> None:
+    path = folder / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+    assert f"Cannot read {path}: it begins 00 00, a .gz file begins 1f 8b." in refusal(folder)
+    assert "take .gz off its name" in refusal(folder)
+
+
 def test_a_header_that_promises_more_than_there_is_memory(folder: Path) -> None:
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 90_000_000, 16_000, 16_000)))

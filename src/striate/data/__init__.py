@@ -7,21 +7,11 @@ from striate.data.colour import ColourJitter, PCAColour
 from striate.data.decode import read_image
 from striate.data.images import Images, Picture, Skipped, Splits, Streamed, stratified
 from striate.data.mix import CutMix, Mixup
+from striate.data.names import AUGMENTATIONS, MIXES, augmentations
 from striate.data.preprocessing import Preprocessing
 from striate.data.sources import open_data
 from striate.data.stream import Stream, deal
 from striate.data.trivial import TrivialAugment
-
-AUGMENTATIONS = {  # by the names that a recipe may use
-    "flip": Flip,
-    "padded-crop": PaddedCrop,
-    "resized-crop": ResizedCrop,
-    "colour-jitter": ColourJitter,
-    "pca-colour": PCAColour,
-    "trivial-augment": TrivialAugment,
-    "erasing": Erasing,
-}
-MIXES = {"mixup": Mixup, "cutmix": CutMix}
 
 __all__ = [
     "AUGMENTATIONS",
@@ -45,6 +35,7 @@ __all__ = [
     "Stream",
     "Streamed",
     "TrivialAugment",
+    "augmentations",
     "augmented",
     "deal",
     "open_data",

@@ -33,13 +33,13 @@ class Listing(NamedTuple):
     labels: Tensor
 
 
-def read(root: Path, fitting: Callable[[int, Grid | None], Preprocessing], seed: int) -> Splits:
+def read(root: Path, fitting: Callable[[int, Grid | None], Preprocessing], seed: int, looking: bool = False) -> Splits:
     """Everything decoded, prepared by the rule that `fitting` gives for images of so many channels and that grid (None:
     of many). Raises CannotRead, CannotTrain.
     """
     listings, classes = _listings(root, seed)
     rule, native = ruled([picture for listing in listings.values() for picture in listing.pictures], fitting)
-    return opened(listings, classes, rule, str(root), native)
+    return opened(listings, classes, rule, str(root), native, looking)
 
 
 def ruled(
@@ -54,16 +54,21 @@ def ruled(
 
 
 def opened(
-    listings: Mapping[str, Listing], classes: tuple[str, ...], rule: Preprocessing, source: str, native: Grid | None
+    listings: Mapping[str, Listing],
+    classes: tuple[str, ...],
+    rule: Preprocessing,
+    source: str,
+    native: Grid | None,
+    looking: bool = False,
 ) -> Splits:
     """Pictures of the splits "train" and "test" or "validation" or both: decoded into memory where they take less than
-    SHARE of what is free, else left where they are and streamed. Raises CannotRead.
+    SHARE of what is free, else (and for whoever is only `looking`) left where they are and streamed. Raises CannotRead.
     """
     count = sum(len(listing.labels) for listing in listings.values())
     told = f"{count:,} images, {rule.told(native)}"
     images: dict[str, Images | Streamed] = {}
     skipped: list[Skipped] = []
-    if fits(count * rule.volume.size):
+    if not looking and fits(count * rule.volume.size):
         for name, listing in listings.items():
             images[name], lost = _decoded(listing, classes, rule, source)
             skipped += lost
@@ -76,7 +81,7 @@ def opened(
         chosen = torch.arange(0, len(images["train"]), -(-len(images["train"]) // SAMPLE))
         pictures, labels = listings["train"]
         sample, lost = _decoded(Listing([pictures[i] for i in chosen.tolist()], labels[chosen]), classes, rule, source)
-        if len(lost) > UNREADABLE * len(chosen):
+        if len(lost) == len(chosen) or (not looking and len(lost) > UNREADABLE * len(chosen)):
             raise too_many(source, lost, len(chosen))
         told += ", streamed from the disk"
     assert isinstance(sample, Images)

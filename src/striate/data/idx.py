@@ -19,6 +19,7 @@ from striate.data.memory import room_for
 
 LARGEST = 1 << 14  # an image's side
 MOST = 100_000_000  # images
+GZIP = b"\x1f\x8b"
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 NAMES = {  # split -> how its files begin; images and labels follow
     "train": ("train-images", "train-labels"),
@@ -69,6 +70,10 @@ def _split(folder: Path, *starts: str) -> Images:
 
 def _read(path: Path, axes: int) -> torch.Tensor:
     """One file: 00 00 08 (unsigned bytes), the number of axes, each axis as 4 bytes; then the values."""
+    with path.open("rb") as file:
+        if path.suffix == ".gz" and (start := file.read(2)) not in (b"", GZIP):
+            fact = f"Cannot read {path}: it begins {start.hex(' ')}, a .gz file begins {GZIP.hex(' ')}."
+            raise CannotRead(fact, ways="If it is not compressed, take .gz off its name; else fetch it again.")
     with cast(IO[bytes], (gzip.open if path.suffix == ".gz" else open)(path, "rb")) as file:
         shape = _header(path, _bytes(file, 4 * (1 + axes)), axes)
         size = prod(shape)
@@ -87,7 +92,7 @@ def _header(path: Path, head: bytearray, axes: int) -> list[int]:
     if head[:4] != bytes([0, 0, 8, axes]):
         kind = {1: "labels", 3: "images"}[axes]
         fact = f"it begins {head[:4].hex(' ') or 'and ends at once'}, an IDX file of {kind} begins 00 00 08 {axes:02}"
-        zipped = "It was compressed, and its name does not end in .gz." if head[:2] == b"\x1f\x8b" else ""
+        zipped = "It was compressed, and its name does not end in .gz." if head[:2] == GZIP else ""
         raise CannotRead(f"Cannot read {path}: {fact}.", ways=zipped or "It is some other file, or damaged.")
     if len(head) < 4 * (1 + axes):
         raise CannotRead(

@@ -21,7 +21,7 @@ PARTS = {word: name for name, words in (("train", TRAIN), ("validation", VALIDAT
 Rule = Callable[[int, Grid | None], Preprocessing]
 
 
-def read_csv(path: Path, fitting: Rule, seed: int) -> Splits:
+def read_csv(path: Path, fitting: Rule, seed: int, looking: bool = False) -> Splits:
     """Lines of path,label or path,label,split; paths start from the list's own folder; a first line that says "path" is
     a heading. Raises CannotRead, CannotTrain.
     """
@@ -48,16 +48,16 @@ def read_csv(path: Path, fitting: Rule, seed: int) -> Splits:
         raise CannotRead(
             f"Cannot read {path}: {error}.", ways="A list is UTF-8 text, a line of path,label each."
         ) from None
-    return _splits(pictures, labels, parts, str(path), fitting, seed)
+    return _splits(pictures, labels, parts, str(path), fitting, seed, looking)
 
 
-def read_shards(pattern: str, fitting: Rule, seed: int) -> Splits:
+def read_shards(pattern: str, fitting: Rule, seed: int, looking: bool = False) -> Splits:
     """`shards/{0000..0127}.tar`, or one archive. Raises CannotRead, CannotTrain."""
     pictures, labels = shards.listed(shards.expanded(pattern))
-    return _splits(list(pictures), labels, [""] * len(labels), pattern, fitting, seed)
+    return _splits(list(pictures), labels, [""] * len(labels), pattern, fitting, seed, looking)
 
 
-def read_dataset(dataset: Any, fitting: Rule, seed: int) -> Splits:
+def read_dataset(dataset: Any, fitting: Rule, seed: int, looking: bool = False) -> Splits:
     """Any torch Dataset with a length, of (image, label). Raises CannotRead, CannotTrain."""
     name = type(dataset).__name__
     try:
@@ -73,7 +73,9 @@ def read_dataset(dataset: Any, fitting: Rule, seed: int) -> Splits:
         labels, classes = [str(known[n]) for n in numbers], tuple(map(str, known))
     else:
         labels, classes = list(map(str, numbers)), ()
-    return _splits([Item(dataset, i) for i in range(count)], labels, [""] * count, name, fitting, seed, classes)
+    return _splits(
+        [Item(dataset, i) for i in range(count)], labels, [""] * count, name, fitting, seed, looking, classes
+    )
 
 
 def _target(dataset: Any, i: int) -> Any:
@@ -92,6 +94,7 @@ def _splits(
     source: str,
     fitting: Rule,
     seed: int,
+    looking: bool,
     classes: tuple[str, ...] = (),
 ) -> Splits:
     """By `parts` where they are said, else by the seed."""
@@ -119,4 +122,4 @@ def _splits(
         groups = dict(zip(("train", "test"), stratified(targets, HELD, seed), strict=True))
     listings = {name: Listing([pictures[i] for i in group.tolist()], targets[group]) for name, group in groups.items()}
     rule, native = ruled(pictures, fitting)
-    return opened(listings, classes, rule, source, native)
+    return opened(listings, classes, rule, source, native, looking)

@@ -28,6 +28,7 @@ def open_data(
     channels: int | None = None,
     seed: int = 0,
     preprocessing: Preprocessing | None = None,
+    looking: bool = False,
 ) -> Splits:
     """`"digits"`, a folder of IDX files, of CIFAR's batches or of pictures, a CSV of path,label, tar shards
     (`shards/{0000..0127}.tar`), or any torch Dataset with a length, as uint8 of `channels`×`size`: in memory where it
@@ -35,7 +36,8 @@ def open_data(
 
     `size` (None: as the images are) is the network's input: images a little smaller get zeros around them (28 -> 32, as
     LeCun's), others are scaled (antialiased bilinear; the short side, then the centre). With `preprocessing`, a trained
-    network's, they are prepared as it says. `seed` splits a folder that comes without splits.
+    network's, they are prepared as it says. `seed` splits a folder that comes without splits. Who is only `looking`
+    gets files where they lie, however many of them cannot be read.
 
     Raises CannotRead for what is not there or not whole, CannotTrain for what cannot be learnt from.
     """
@@ -49,12 +51,12 @@ def open_data(
         return preprocessing or Preprocessing.fitting(channels or seen, native, grid)
 
     if not isinstance(source, str | Path):
-        return listed.read_dataset(source, rule, seed)
+        return listed.read_dataset(source, rule, seed, looking)
     path = Path(source)
     if path.suffix == ".tar":
-        return listed.read_shards(str(source), rule, seed)
+        return listed.read_shards(str(source), rule, seed, looking)
     if path.suffix == ".csv" and path.is_file():
-        return listed.read_csv(path, rule, seed)
+        return listed.read_csv(path, rule, seed, looking)
     if str(source) == "digits":
         return _fitted(*digits.digits(), rule)
     if not path.is_dir():
@@ -64,7 +66,7 @@ def open_data(
         return _fitted(*idx.read(path), rule)
     if batches := cifar.find(path):
         return _fitted(*cifar.read(*batches), rule)
-    return folder.read(path, rule, seed)
+    return folder.read(path, rule, seed, looking)
 
 
 def _fitted(train: Images, test: Images, rule: Callable[[int, Grid | None], Preprocessing]) -> Splits:
