@@ -2,9 +2,9 @@
 
 What is counted is every storage that torch makes in one step of SGD with momentum (tests/observed.py: on meta tensors,
 where nothing is computed and the storages are the same; kernels' own workspaces are not among them). Foretold by
-striate from the blueprint; by torchinfo from a forward pass ("Estimated Total Size", and, as it leaves them out, with the
-gradients and the optimiser's state added, which serves it better); by torch.distributed's MemTracker, which looks on
-while the step runs on fake tensors. Errors are relative to the count. On a GPU also against max_memory_allocated.
+striate from the blueprint; by torchinfo from a forward pass ("Estimated Total Size", and, as it leaves these out, with
+the gradients and the optimiser's state added); by torch.distributed's MemTracker, which looks on while the step runs on
+fake tensors. Errors are relative to the count. On a GPU also against max_memory_allocated.
 
     python benchmarks/memory.py [NETWORK ...]
 """
@@ -20,10 +20,10 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parent)]
 
-import observed  # noqa: E402
 import torch  # noqa: E402
-from _harness import Json, record  # noqa: E402
 
+import observed  # noqa: E402
+from _harness import Json, record  # noqa: E402
 from striate import build, ledger  # noqa: E402
 
 NETWORKS = (

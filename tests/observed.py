@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_leaves
 class Held(TorchDispatchMode):
     """Bytes of the storages alive, and the most there were at once. A kernel's own scratch memory is not seen.
 
-    A mode that looks on changes one thing: autograd then adds a second gradient into a new tensor, where it else adds it
-    into the first if nobody else holds that. While `backward` is set, such a sum is done as without us.
+    A mode that looks on changes one thing: autograd then adds a second gradient into a new tensor, where else it adds
+    it into the first if nobody else holds that. While `backward` is set, such a sum is done as without us.
     """
 
     def __init__(self) -> None:

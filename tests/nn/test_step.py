@@ -28,6 +28,8 @@ from striate.blueprint import (
     Seq,
     draft,
 )
+from striate.cost.holds import kinds
+from striate.cost.memory import homes
 from striate.cost.segments import segments
 from striate.cost.training import capacity, training
 
@@ -83,6 +85,15 @@ def test_autocast_s_copies_are_counted(name: str, checkpointing: bool) -> None:
         module.checkpointing = checkpointing
         counted = observed.training_peak(module, 32, autocast=True, device="cpu")
     assert close(foretold(name, 32, precision="bf16", checkpointing=checkpointing), counted)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_autocast_saves_what_is_foretold(name: str) -> None:
+    priced = ledger(name, batch=4, training=True, precision="bf16")
+    with FakeTensorMode(), torch.autocast("cpu", torch.bfloat16):
+        saved = observed.saved(build(name), torch.zeros(4, *priced.input))
+    assert priced.training is not None
+    assert priced.training.saved_bytes == pytest.approx(saved, rel=1e-2)
 
 
 @pytest.mark.parametrize(("name", "batch"), [("lenet5", 16), ("resnet20", 4), ("squeezenet1_1", 1)])
@@ -141,6 +152,18 @@ def test_segments_are_all_nodes_in_order(name: str) -> None:
     graph = ledger(name).graph
     assert [node for run in segments(graph) for node in run] == [node.name for node in graph.nodes[1:]]
     assert len(segments(graph)) > 1
+
+
+@pytest.mark.parametrize("name", ["vgg16_bn", "resnet50", "googlenet", "xception", "nasnet_mobile"])
+def test_what_enters_a_run_is_not_overwritten_in_it(name: str) -> None:
+    """Else the run could not be made again."""
+    graph = ledger(name).graph
+    home = homes(graph, kinds(graph), training=True)
+    runs = segments(graph)
+    assert {home[name] for name in home} < {*home}  # some are overwritten
+    for run in runs:
+        writes = [node for node in run if home[node] != node and type(graph[node].op) is Activation]
+        assert {home[node] for node in writes} <= {*run}
 
 
 @pytest.mark.parametrize("name", ["resnet20", "shufflenet_v2_x0_5", "dropout"])
