@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -92,12 +93,10 @@ class Preprocessing:
     def normalise(self, pixels: Tensor, device: torch.device | str = "cpu") -> Tensor:
         """uint8 N×C×H×W -> float32 N×C×H×W, channels last."""
         x = pixels.to(device).to(torch.float32, memory_format=torch.channels_last)
-        scale, shift = [1 / (255 * std) for std in self.std], [-m / s for m, s in zip(self.mean, self.std, strict=True)]
-        if self.channels == 1:  # numbers spare two broadcasts
-            return x.mul_(scale[0]).add_(shift[0])
         rows = x.permute(0, 2, 3, 1).flatten(2)  # a row's cells and channels as they lie in memory: one long loop
-        tiled = (torch.tensor(v, device=device).repeat(x.shape[3]) for v in (scale, shift))
-        return rows.mul_(next(tiled)).add_(next(tiled)).view(len(x), *x.shape[2:], self.channels).permute(0, 3, 1, 2)
+        scale, shift = _rows(self.mean, self.std, x.shape[3], torch.device(device))
+        torch.addcmul(shift, rows, scale, out=rows)
+        return rows.view(len(x), *x.shape[2:], self.channels).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -135,6 +134,15 @@ def _floats(value: Any) -> tuple[float, ...]:
     return tuple(float(v) for v in value)
 
 
+@lru_cache(maxsize=16)
+def _rows(mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """By what to multiply a row of so many cells, and what to add: (value/255 - mean)/std."""
+    with torch.inference_mode(False):
+        scale = torch.tensor([1 / (255 * s) for s in std], device=device)
+        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
+        return scale.repeat(width), shift.repeat(width)
+
+
 def to_channels(pixels: Tensor, channels: int) -> Tensor:
     """Grey to colour by repeating, colour to grey by luma."""
     if pixels.shape[1] == channels:
@@ -155,4 +163,4 @@ def _cut(pixels: Tensor, grid: Grid, covered: Grid) -> Tensor:
             pixels = F.interpolate(pixels, scaled, mode="bilinear", antialias=True)
         top, left = ((s - g) // 2 for s, g in zip(scaled, grid, strict=True))
         pixels = pixels[:, :, top : top + grid[0], left : left + grid[1]]
-    return pixels.contiguous()
+    return pixels

@@ -79,5 +79,5 @@ def _fitted(train: Images, test: Images, rule: Callable[[int, Grid | None], Prep
     native, count = train.volume, len(train) + len(test)
     wanted = rule(native.channels, native.grid)
     room_for(count * wanted.volume.size, f"{count:,} images of {wanted.volume}", SMALLER)
-    train, test = (replace(images, pixels=wanted.prepare(images.pixels)) for images in (train, test))
+    train, test = (replace(images, pixels=wanted.prepare(images.pixels).contiguous()) for images in (train, test))
     return Splits(train, test, wanted.measured(train.pixels), told=f"{count:,} images, {wanted.told(native.grid)}")

@@ -63,8 +63,10 @@ class Stream:
         """The batches of one epoch. Raises CannotRead where too many images cannot be read."""
         deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
         with torch.inference_mode(False):  # whoever judges is in it, the threads are not
-            spare = [torch.empty(self.size, *self.preprocessing.volume, dtype=torch.uint8) for _ in range(AHEAD + 1)]
-        with ThreadPoolExecutor(self.threads or _cores(), "decode") as pool:
+            channels, height, width = self.preprocessing.volume  # laid out as decoders give them: rows are copied whole
+            shape = (self.size, height, width, channels)
+            spare = [torch.empty(shape, dtype=torch.uint8).permute(0, 3, 1, 2) for _ in range(AHEAD + 1)]
+        with ThreadPoolExecutor(self.threads or _cores(), "decode", torch.set_num_threads, (1,)) as pool:
             ahead: deque[_Making] = deque()
             try:
                 for index in deck:
@@ -88,6 +90,7 @@ class Stream:
     def _finished(self, making: _Making, number: int, spare: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """The batch, when all of it is decoded; none where nothing of it could be."""
         lost = [skipped for run in making.runs for skipped in run.result()]
+        torch.set_num_threads(torch.get_num_threads())  # what the pool's threads said of themselves is for them alone
         pixels, which = making.pixels[: len(making.which)], making.which
         if any(lost):
             self._told(skipped for skipped in lost if skipped)
@@ -109,22 +112,18 @@ class Stream:
             raise too_many(self.images.source, list(self.skipped.values()), len(self.images))
 
     def _decode(self, index: Tensor, number: int, into: Tensor) -> list[Skipped | None]:
-        return [
-            self._one(i, Chance(self.seed, number, index[place : place + 1]), into[place])
-            for place, i in enumerate(index.tolist())
-        ]
+        return [self._one(i, number, place) for i, place in zip(index.tolist(), into, strict=False)]
 
-    def _one(self, i: int, chance: Chance, into: Tensor) -> Skipped | None:
+    def _one(self, i: int, number: int, into: Tensor) -> Skipped | None:
         """One image, prepared or, where it is the first thing asked, cropped at random, into its place."""
         picture, rule = self.images.pictures[i], self.preprocessing
         first = self.augment[0] if self.augment else None
         try:
             if isinstance(first, ResizedCrop):
-                pixels = picture.read(rule.channels)
-                into.copy_(_cropped(pixels, first, chance.of(0), rule.size))
+                chance = Chance(self.seed, number, torch.tensor([i]))
+                into.copy_(_cropped(picture.read(rule.channels), first, chance.of(0), rule.size))
             else:
-                pixels = picture.read(rule.channels, rule.covered)
-                into.copy_(rule.prepare(pixels.unsqueeze(0))[0])
+                into.copy_(rule.prepare(picture.read(rule.channels, rule.covered).unsqueeze(0))[0])
         except Refusal as refusal:
             return Skipped(Path(picture.name), str(refusal))
         return None

@@ -1,0 +1,154 @@
+"""How fast are batches made, from memory and from JPEGs, beside a DataLoader at its best and beside bare decoding?
+
+Resident: CIFAR-sized images flipped, padded, cropped and normalised, against torch's DataLoader, which does the same to
+one image after the other in the fewest operations, with 0 and with 2 workers.
+Streamed: photographs of short side 256, their 224×224 centre normalised, against both cores doing nothing but
+decode the same files with the same decoder (a ceiling), and against a DataLoader with 2 workers and Pillow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from _harness import Json, ratios, record, rounds
+from striate.data import Batches, Flip, Images, PaddedCrop, Preprocessing, Stream, Streamed
+from striate.data.pictures import File
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+BATCH, ROUNDS = 128, 7
+COUNT = 4096  # resident images: what a peer does in a few tenths of a second
+CORES = os.cpu_count() or 1
+
+
+class OneByOne(Dataset[tuple[Tensor, int]]):
+    """The same work, an image at a time, in the fewest torch operations: indexing, padding, cropping, flipping."""
+
+    def __init__(self, pixels: Tensor, labels: Tensor) -> None:
+        self.pixels, self.labels = pixels, labels.tolist()
+        self.mean, self.std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        top, left, turned = torch.randint(9, (3,)).tolist()
+        x = F.pad(self.pixels[i], (4, 4, 4, 4))[:, top : top + 32, left : left + 32]
+        x = x.flip(2) if turned < 4 else x
+        return x.float().div_(255).sub_(self.mean).div_(self.std), self.labels[i]
+
+
+class Photos(Dataset[tuple[Tensor, int]]):
+    """Decoded by Pillow, its own scaled decoding on, the centre cut out and normalised."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+        self.mean, self.std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        from PIL import Image
+
+        with Image.open(self.paths[i]) as image:
+            image.draft("RGB", (224, 224))
+            image = image.convert("RGB")
+            left, top = (image.width - 224) // 2, (image.height - 224) // 2
+            cut = np.array(image.crop((left, top, left + 224, top + 224)))
+        x = torch.from_numpy(cut).permute(2, 0, 1)
+        return x.float().div_(255).sub_(self.mean).div_(self.std), 0
+
+
+def loader(dataset: Dataset[Any], workers: int, size: int) -> Callable[[], int]:
+    """An epoch of a DataLoader whose workers stay from one to the next: what starting costs is no part of it."""
+    made = DataLoader(dataset, size, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+    return lambda: sum(len(y) for _, y in made)
+
+
+def epoch(batches: Batches | Stream) -> Callable[[], int]:
+    return lambda: sum(len(y) for _, y in batches.epoch(1))
+
+
+def resident() -> Json:
+    pixels = torch.randint(256, (COUNT, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(COUNT) % 10
+    rule = Preprocessing(3, (32, 32), (32, 32), MEAN, STD)
+    ours = Batches(Images(pixels, labels, tuple("0123456789"), ""), rule, BATCH, augment=(Flip(), PaddedCrop(4)))
+    one = OneByOne(pixels, labels)
+    timed = rounds(
+        {
+            "striate": epoch(ours),
+            "DataLoader, 0 workers": loader(one, 0, BATCH),
+            "DataLoader, 2 workers": loader(one, 2, BATCH),
+        },
+        ROUNDS,
+        at_least_s=0.2,
+    )
+    return said("Resident", timed, COUNT)
+
+
+def streamed() -> Json:
+    import simplejpeg
+
+    paths = [path for path in sorted((SHARED / "hymenoptera").rglob("*.jpg")) if _covers(path)][:256]
+    contents = [path.read_bytes() for path in paths]
+    rule = Preprocessing(3, (224, 224), (224, 224), MEAN, STD, short=256)
+    pictures = Streamed(tuple(map(File, paths)), torch.zeros(len(paths), dtype=torch.long), ("a",), "", rule)
+    pool = ThreadPoolExecutor(CORES)
+
+    def decode() -> int:
+        return sum(pool.map(lambda content: len(simplejpeg.decode_jpeg(content, "RGB")) > 0, contents))
+
+    timed = rounds(
+        {
+            "striate": epoch(Stream(pictures, rule, 32, threads=CORES)),
+            "decoding alone": decode,
+            "DataLoader, 2 workers, Pillow": loader(Photos(paths), 2, 32),
+        },
+        ROUNDS,
+        at_least_s=0.2,
+    )
+    pool.shutdown()
+    return said("Streamed", timed, len(paths))
+
+
+def _covers(path: Path) -> bool:
+    """Photographs as they are in large sets: the short side is 256."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return min(image.size) == 256
+
+
+def said(title: str, timed: dict[str, Json], count: int) -> Json:
+    """Printed, and as it is recorded. The processor's time says what busy neighbours do not change."""
+    own = {name: of for name, of in timed.items() if "2 workers" not in name}  # workers' time is told when they end
+    busy = {name: of["cpu_median_s"] / timed["striate"]["cpu_median_s"] for name, of in own.items()}
+    print(f"{title}, {count} images: {timed['striate']['median_s'] / count * 1e6:.2f} us an image")
+    for name, times in ratios(timed, "striate").items():
+        processor = f", {busy[name]:.2f} times the processor's time" if name in busy else ""
+        print(f"  {name}: {times:.2f} times as long{processor}")
+    rates = {name: count / of["median_s"] for name, of in timed.items()}
+    return {"times": timed, "images_per_s": rates, "wall_ratio": ratios(timed, "striate"), "cpu_ratio": busy}
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:] or ["resident", "streamed"]
+    result: Json = {}
+    if "resident" in wanted:
+        result["resident"] = resident()
+    if "streamed" in wanted and (SHARED / "hymenoptera").is_dir():
+        result["streamed"] = streamed()
+    record("data", str(__doc__).splitlines()[0], result, "torch", "simplejpeg", "pillow", "numpy")
