@@ -49,27 +49,26 @@ class Batches:
 
     def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch. Raises nothing of its own."""
+        starts = self._crops.starts(Chance(self.seed, number, torch.arange(len(self.images)))) if self._crops else None
         for index in dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks):
             chance = Chance(self.seed, number, index)
             labels = self.images.labels
             y = labels.index_select(0, index.to(labels.device)).to(self.device)
-            yield mixed(self._images(chance), y, len(self.images.classes), self.mix, chance)
+            yield mixed(self._images(chance, starts), y, len(self.images.classes), self.mix, chance)
 
     @cached_property
     def _crops(self) -> Crops | None:
         return Crops.prepared(self.images.pixels, self.augment)
 
-    def _images(self, chance: Chance) -> Tensor:
-        """What the network reads of the images of `chance`."""
+    def _images(self, chance: Chance, starts: Tensor | None) -> Tensor:
+        """What the network reads of the images of `chance`; with `starts`, their crops are prepared and begin there."""
         with one_thread(len(chance.index) * self.images.volume.size < WORTH):
-            return self._made(chance)
-
-    def _made(self, chance: Chance) -> Tensor:
-        if self._crops:
-            return self.preprocessing.normalise(self._crops(chance), self.device)
-        pixels = self.images.pixels
-        pixels = pixels.index_select(0, chance.index.to(pixels.device))
-        return self.preprocessing.normalise(augmented(pixels, self.augment, chance), self.device)
+            if self._crops and starts is not None:
+                pixels = self._crops(starts.index_select(0, chance.index), chance)
+            else:
+                pixels = self.images.pixels.index_select(0, chance.index.to(self.images.pixels.device))
+                pixels = augmented(pixels, self.augment, chance)
+            return self.preprocessing.normalise(pixels, self.device)
 
 
 @contextmanager

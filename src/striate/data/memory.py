@@ -15,6 +15,11 @@ def free() -> int:
     return available() or 1 << 62
 
 
+def fits(wanted: int) -> bool:
+    """Whether so many bytes leave the network its share."""
+    return wanted <= SHARE * free()
+
+
 def room_for(wanted: int, what: str, ways: str = "") -> None:
     """Raises CannotTrain where `wanted` bytes would not fit."""
     if not fits(wanted):

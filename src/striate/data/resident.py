@@ -49,21 +49,25 @@ class Crops:
             there[:, crop.pad : -crop.pad or None, crop.pad : -crop.pad or None] = face.permute(0, 2, 3, 1)
         return cls(padded, (high, wide, channels), n, chain, crop, flip)
 
-    def __call__(self, chance: Chance) -> Tensor:
-        """The images of `chance`, augmented by the whole chain: uint8 N×C×H×W."""
+    def starts(self, chance: Chance) -> Tensor:
+        """Where in memory the crop of each image of `chance` begins, int64 N."""
         high, wide, channels = self.shape
-        height, width, image = high - 2 * self.crop.pad, wide - 2 * self.crop.pad, chance.index
-        top, left = self.crop.drawn(chance.of(self.chain.index(self.crop)))
-        done = 1
+        image, place = chance.index, self.chain.index(self.crop)
+        top, left = self.crop.drawn(chance.of(place))
         if self.flip:
-            place, done = self.chain.index(self.flip), 2
-            mirrored = self.flip.drawn(chance.of(place))
+            flip = self.chain.index(self.flip)
+            mirrored = self.flip.drawn(chance.of(flip))
             image = image + self.count * mirrored
-            if place > self.chain.index(self.crop):  # cropped first: the crop is mirrored, not the image
+            if flip > place:  # cropped first: the crop is mirrored, not the image
                 left = torch.where(mirrored, 2 * self.crop.pad - left, left)
-        starts = ((image * high + top) * wide + left) * channels
+        return ((image * high + top) * wide + left) * channels
+
+    def __call__(self, starts: Tensor, chance: Chance) -> Tensor:
+        """The images of `chance`, which begin there, augmented by the whole chain: uint8 N×C×H×W."""
+        high, wide, channels = self.shape
+        height, width = high - 2 * self.crop.pad, wide - 2 * self.crop.pad
         runs = windows(self.padded, starts, height, wide * channels)
         pixels = runs.view(-1, height, wide, channels)[:, :, :width].permute(0, 3, 1, 2)
-        for place in range(done, len(self.chain)):
+        for place in range(2 if self.flip else 1, len(self.chain)):
             pixels = self.chain[place](pixels, chance.of(place))
         return pixels
