@@ -34,6 +34,7 @@ from nn.scalar_loops import counted  # noqa: E402
 from striate.blueprint import Refusal  # noqa: E402
 from striate.cost.backward import backward_macs  # noqa: E402
 from striate.nn import trace  # noqa: E402
+from striate.nn.tracing.named import library  # noqa: E402
 
 TIMED = ("torchvision:resnet50", "torchvision:swin_t", "torchvision:efficientnet_b0", "torchvision:vit_b_16")
 
@@ -168,7 +169,7 @@ def speed() -> Json:
     figures: Json = {}
     for name in TIMED:
         module, volume, _ = architecture(name)
-        real = architecture(name).module.to_empty(device="cpu").eval()
+        real = library("torchvision").models.get_model(name.partition(":")[2], weights=None).eval()
         meta, image = torch.empty(1, *volume, device="meta"), torch.zeros(1, *volume)
         contenders: dict[str, Callable[[], object]] = {
             "striate.trace": lambda module=module, volume=volume: trace(module, volume),  # type: ignore[misc]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils import _pytree as pytree
 
 import striate
 from nn.modules_suite import SUITE, Of, of
@@ -109,9 +110,17 @@ def test_an_operator_of_somebody_s_own_is_a_question_with_its_volume_and_weights
     torch.library.register_fake(
         "mystery::mix", lambda x, w: x.new_empty(x.shape[0], w.shape[0], *x.shape[2:]), lib=library
     )
-    graph = trace(Of(lambda m, x: torch.ops.mystery.mix(x, m.w), w=torch.rand(5, 3)), "3x4x4")
-    [node] = graph.nodes[1:]
-    assert (repr(node.op), str(node.output), node.placed.macs, node.parameters) == ("mystery.mix", "5×4×4", None, 15)
+    library.define("linear(Tensor x) -> Tensor")  # which is not torch's, whatever it is called
+    torch.library.register_fake("mystery::linear", torch.empty_like, lib=library)
+    net = Of(lambda m, x: torch.ops.mystery.linear(torch.ops.mystery.mix(x, m.w)), w=torch.rand(5, 3))
+    _, mixed, line = trace(net, "3x4x4").nodes
+    assert (repr(mixed.op), str(mixed.output), mixed.placed.macs, mixed.parameters) == (
+        "mystery.mix",
+        "5×4×4",
+        None,
+        15,
+    )
+    assert (repr(line.op), str(line.output), line.placed.macs) == ("mystery.linear", "5×4×4", None)
 
 
 def test_numbers_known_only_when_it_runs_are_no_silent_zero():
@@ -125,6 +134,18 @@ def test_weights_used_twice_are_a_twin_s():
     first, second = (node for node in graph if node.placed.macs)
     assert (second.twin, second.parameters) == (first.name, 0)
     assert second.placed.weights == first.placed.weights
+
+
+@pytest.mark.parametrize("module", [nn.LSTM(6, 5, 2), nn.LocalResponseNorm(3), nn.GRU(6, 4, bidirectional=True)])
+def test_a_module_that_is_one_step_may_be_all_there_is(module):
+    graph = trace(module, (torch.rand(1, 7, 6) if isinstance(module, nn.RNNBase) else torch.rand(1, 6, 4, 4),))
+    assert [node.name for node in graph][:2] == [
+        "input",
+        {"LSTM": "lstm", "GRU": "gru"}.get(module._get_name(), "leaf"),
+    ]
+    assert graph.parameters == sum(parameter.numel() for parameter in module.parameters())
+    outs = [out.numel() for out in pytree.tree_leaves(module(torch.rand(1, 7, 6)))] if graph.parameters else [96]
+    assert sorted(graph[node].output.size for node in graph.taps.values()) == sorted(outs)
 
 
 def test_weights_never_read_stand_in_rows_of_their_own():

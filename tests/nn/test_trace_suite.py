@@ -17,6 +17,7 @@ def test_the_ledger_counts_what_scalar_loops_count(name):
     graph = trace(module, inputs)
     assert not graph.unknown, [node.name for node in graph if node.placed.macs is None]
     assert graph.parameters == sum(parameter.numel() for parameter in module.parameters())
+    assert not any(repr(node.op) == "never read" for node in graph)
     outs = [leaf for leaf in pytree.tree_leaves(module.eval()(*inputs)) if isinstance(leaf, torch.Tensor)]
     assert sorted(graph[node].output.size for node in graph.taps.values()) == sorted(out.numel() for out in outs)
     forward, back = counted(module, inputs)

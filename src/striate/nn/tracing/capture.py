@@ -23,15 +23,9 @@ from torch.fx import config as fx_config
 from striate.blueprint import Identity, Layer, Refusal, Volume
 from striate.nn.build import Network
 from striate.nn.tracing.recognise import recognise
+from striate.nn.tracing.steps import one_step, recurrent
 
 LARGE = 2**16  # numbers of a tensor that is no parameter and no buffer, above which its values are not kept
-_LIBRARY = torch.library.Library("striate", "FRAGMENT")
-_LIBRARY.define("leaf(Tensor x, SymInt[] shape) -> Tensor")
-
-
-@torch.library.register_fake("striate::leaf", lib=_LIBRARY)
-def _leaf(x: Tensor, shape: list[int]) -> Tensor:
-    return x.new_empty(shape)
 
 
 class Captured(NamedTuple):
@@ -190,21 +184,11 @@ def _marked(module: nn.Module, fakes: nn.Module) -> dict[str, Layer]:
             layer = Identity()
         if layer is not None:
             leaves[name] = layer
-            fakes.get_submodule(name).forward = _Step(layer)  # type: ignore[method-assign,assignment]
+            fakes.get_submodule(name).forward = one_step(layer)  # type: ignore[method-assign,assignment]
+        elif isinstance(part, nn.RNNBase):
+            there: Any = fakes.get_submodule(name)
+            there.forward = recurrent(there)
     return leaves
-
-
-class _Step:
-    """A forward that is one step of the program, with the layer's own output."""
-
-    def __init__(self, layer: Layer) -> None:
-        self.layer = layer
-
-    def __call__(self, x: Tensor) -> Tensor:
-        vector = x.dim() == 2
-        out = self.layer.place(Volume(*x.shape[1:])).output
-        shape = [x.shape[0], out.channels] if vector else [x.shape[0], *out]
-        return torch.ops.striate.leaf(x, shape)  # type: ignore[no-any-return]
 
 
 def _refused(module: nn.Module, inputs: Any, error: Exception) -> Refusal:

@@ -188,7 +188,9 @@ def recurrent(call: Call) -> Work:
     state = sum(prod(shape) for shape in matrices[1::each])
     every = sum(map(prod, matrices))
     macs, outer = rows * every, rows * reading
-    return Work(macs, [outer], 2 * macs - outer - (0 if packed else rows // steps * state))
+    given = call["hx"] if isinstance(call["hx"], list | tuple) else [call["hx"]]
+    begun = packed or any(hasattr(h, "node") for h in given)  # else nobody learns the state it begins with
+    return Work(macs, [outer], 2 * macs - outer - (0 if begun else rows // steps * state))
 
 
 def cell(call: Call) -> Work:

@@ -252,7 +252,9 @@ def _call(node: torch.fx.Node, schema: Any, args: Any, kwargs: Any) -> Call:
     several = isinstance(value, list | tuple)
     shapes = tuple(_shape(v) for v in (value if isinstance(value, list | tuple) else [value]))
     said = str(schema.name).replace("::", ".") if schema is not None else str(node.target)
-    op = said.rpartition(".")[2]
+    space, _, op = said.rpartition(".")
+    op = op if space in ("aten", "striate") or schema is None else said  # another's "linear" is not torch's
+    said = said.replace("striate.", "aten.", 1)
     op = op[:-1] if op.endswith("_") and not op.endswith("__") else op
     stack = list((node.meta.get("nn_module_stack") or {}).items())
     visit, (path, _) = stack[-1] if stack else ("", ("", None))
