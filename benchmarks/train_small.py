@@ -29,7 +29,7 @@ from striate.data import Images, Splits, open_data
 from striate.training import evaluate, train
 
 QUESTION = "one epoch of LeNet-5 on MNIST, data path included: striate.train against torch's MNIST example"
-OURS = {"epochs": 1, "batch_size": 128, "lr": 5e-3, "validation": 0.0}
+OURS = {"epochs": 1, "batch_size": 128, "lr": 5e-3, "precision": "bfloat16", "validation": 0.0}
 PEERS = [(workers, batch) for batch in (64, 128) for workers in (0, 2)]
 
 
