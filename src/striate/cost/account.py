@@ -147,6 +147,12 @@ def ledger(
         raise NotFound("optimizer", str(optimizer), STATE)
     if precision not in PRECISIONS:
         raise NotFound("precision", str(precision), PRECISIONS)
+    how = {"optimizer": (optimizer, "sgd"), "precision": (precision, "fp32"), "checkpointing": (checkpointing, False)}
+    if idle := [option for option, (said, unsaid) in how.items() if said != unsaid and not training]:
+        raise Refusal(
+            f"Cannot price {' and '.join(idle)} without training: {'they are' if idle[1:] else 'it is'} of its step.",
+            ways="Ask for training too: --training on the command line, training=True in Python.",
+        )
     if precision == "bf16" and dtype != "float32":
         raise Refusal(
             f"Cannot train weights of {dtype} with autocast: precision bf16 has float32 weights.",

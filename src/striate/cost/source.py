@@ -16,7 +16,7 @@ from striate.blueprint.graph import Graph, Node, draft
 from striate.blueprint.layer import Layer
 from striate.blueprint.layers import LAYERS
 from striate.blueprint.modelfile import MODEL, model_file, read_header
-from striate.blueprint.notation.text import UNSAID, Choice
+from striate.blueprint.notation.text import UNSAID, Choice, without_choice
 from striate.blueprint.passes import replay
 from striate.blueprint.refusal import CannotRead, NotFound, Refusal
 from striate.blueprint.volume import Volume
@@ -99,6 +99,7 @@ def argument(text: str, choice: Choice = UNSAID) -> Source:
     `choice` is of one network, where a listing leaves several open.
     """
     if SOMEBODYS.match(text):
+        without_choice(text, choice)
         found = import_module("striate.nn.tracing.named").named(text)
         return Source(found.name, partial(import_module("striate.nn").trace, found.module), found.volume)
     path = Path(text)
@@ -118,6 +119,8 @@ def _named(text: str, choice: Choice = UNSAID) -> Source:
         from striate import zoo
 
         entry, blueprint = zoo.call(text.strip())
+        own = ", ".join(f"{option}={value!r}" for option, value in zoo.options(entry.name).items())
+        without_choice(text.strip(), choice, own and f"Its own options are said in a call: {entry.name}({own})")
         return Source(text.strip(), blueprint, entry.input, entry=entry)
     return from_text(text, "the text", choice)
 
@@ -139,6 +142,8 @@ def from_file(path: str | Path, choice: Choice = UNSAID) -> Source:
     if str(path) == "-":
         return from_text(_decoded(sys.stdin.buffer.read(LONGEST + 1), "what is piped in"), "the text", choice)
     path = model_file(path)
+    if path.suffix in (".safetensors", ".json"):
+        without_choice(str(path), choice)
     if path.suffix == ".safetensors":
         graph = read_header(path).graph
         return Source(path.resolve().parent.name if path.name == MODEL else path.name, graph, graph.volume)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from striate.blueprint.layer import Layer
 from striate.blueprint.layers import LAYERS
-from striate.blueprint.notation.text import UNSAID, Choice, Reading, Skipped, check_length
+from striate.blueprint.notation.text import UNSAID, Choice, Reading, Skipped, check_length, without_choice
 from striate.blueprint.refusal import CannotRead, Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.wiring import Blueprint
@@ -31,12 +31,14 @@ def read(text: str, layers: Mapping[str, type[Layer]] = LAYERS, choice: Choice =
     from striate.blueprint.notation.canonical import read_canonical
 
     check_length(text)
-    if choice == UNSAID:
-        try:
-            return read_canonical(text, layers)
-        except CannotRead:
-            if not _is_listing(text, layers):
-                raise
+    try:
+        ours = read_canonical(text, layers)
+    except CannotRead:
+        if choice == UNSAID and not _is_listing(text, layers):
+            raise
+    else:
+        without_choice("this text", choice)
+        return ours
     from striate.blueprint.notation.listing import read_listing
 
     return read_listing(text, *choice)

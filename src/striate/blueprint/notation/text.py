@@ -49,6 +49,18 @@ class Choice(NamedTuple):
 UNSAID = Choice()
 
 
+def without_choice(name: str, choice: Choice, ways: str = "") -> None:
+    """Refuse a choice where there is nothing to choose: it would change nothing, and nobody would know."""
+    if choice != UNSAID:
+        column = [f"--column {choice.column}"] if choice.column is not None else []
+        said = " ".join([*column, *(f"--set {letter}={n}" for letter, n in choice.numbers.items())])
+        raise CannotRead(
+            f"Cannot use {said} with {name}: it is one network, without columns and letters.",
+            "--column is for a table of several networks, --set for a pattern such as [(CONV-RELU)*N-POOL]*M-FC.",
+            ways,
+        )
+
+
 def refuse(text: str, at: int, what: str, ways: str = "") -> CannotRead:
     """The refusal that points at character `at`: line and column, what is wrong, the line with a caret, the way out.
 
