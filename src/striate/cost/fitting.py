@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from striate.blueprint.graph import Graph
 from striate.blueprint.refusal import CannotMake, NotFound, Refusal
 from striate.blueprint.volume import Volume
-from striate.cost.memory import STATE
+from striate.cost.memory import STATE, available
 from striate.cost.source import Source, source
 from striate.cost.step import Moment
 from striate.cost.training import PRECISIONS, Capacity, capacity
@@ -162,7 +161,6 @@ def _smaller(named: Source, volume: Volume) -> Iterator[Graph]:
 
 def free() -> int:
     """Bytes of this machine's memory that can be had. Raises Refusal where the system does not say."""
-    with suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    raise Refusal("Cannot ask this system how much memory is free.", ways="Say it: --memory 24GiB.")
+    if (there := available()) is None:
+        raise Refusal("Cannot ask this system how much memory is free.", ways="Say it: --memory 24GiB.")
+    return there

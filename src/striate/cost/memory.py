@@ -7,9 +7,12 @@ fragmentation). Both figures are tested against the storages that torch really m
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from math import prod
+from pathlib import Path
 
 from striate.blueprint.graph import Graph
 from striate.blueprint.wiring import JOINS
@@ -67,3 +70,13 @@ def peak_bytes(graph: Graph, batch: int, size: int) -> int:
         if home[name] == name:  # before this it was not there
             now -= large[name]
     return most
+
+
+def available() -> int | None:
+    """Bytes that this machine can give without swapping; None where it does not say."""
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    with suppress(AttributeError, OSError, ValueError):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None

@@ -62,7 +62,7 @@ class Source:
                 ways="Say it: 3x224x224, channels × height × width (--input on the command line, volume= in Python).",
             )
         if isinstance(self.network, Layer | Wiring):
-            return draft(self.network, volume, fit)
+            return draft(self.network, volume, fit, published=self.entry and self.entry.input)
         if fit is not None:
             raise Refusal(f"Cannot give {self.name} a fit: a module has torch's, which floors.", ways="Leave fit out.")
         return self.network(volume)

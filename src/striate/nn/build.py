@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from striate.blueprint import Blueprint, CannotBuild, Graph, Layer, Node, Refusal, Volume, draft, replay
 from striate.blueprint import layers as L
+from striate.cost.memory import available
 from striate.nn.realise import realise
 
 JOINS = {
@@ -148,7 +149,7 @@ def build(
     Raises CannotBuild, and whatever drafting raises.
     """
     graph = as_graph(network, volume, fit)
-    needed, free = 4 * graph.parameters, _free_bytes()
+    needed, free = 4 * graph.parameters, available() or float("inf")
     if torch.device(device).type == "cpu" and needed > free:
         raise CannotBuild(
             f"Cannot build a network of {graph.parameters:,} parameters: its weights take {needed / 1e9:,.1f} GB, "
@@ -173,7 +174,7 @@ def as_graph(network: Blueprint | Graph | str, volume: Volume | str | None = Non
         from striate import zoo
 
         entry, blueprint = zoo.call(network)
-        return draft(blueprint, volume or entry.input, fit)
+        return draft(blueprint, volume or entry.input, fit, published=entry.input)
     if volume is None:
         raise CannotBuild(
             "Cannot build a blueprint without its input volume.", ways='Say it: build(blueprint, "3x224x224").'
@@ -188,12 +189,3 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-
-
-def _free_bytes() -> float:
-    """Memory that can still be had, or infinity where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return float("inf")
