@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from safetensors.torch import load_file
 
 from striate.blueprint import CannotPlace
 from striate.cli import verbs
@@ -202,3 +203,34 @@ def test_a_field_said_twice_is_what_was_set_and_refused_in_words(tmp_path: Path)
     done = striate("train", "lenet5", "--epochs", 1, "--set", "epochs=0", "--out", tmp_path / "a")
     assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
     assert "epochs=0: it must be 1 or more" in done.output
+
+
+def test_a_model_file_is_trained_on_from_its_weights(run: Path, tmp_path: Path) -> None:
+    still = ("--epochs", 1, "--lr", 1e-12, "--set", "threads=1")  # what it starts from is what it ends with
+    on = striate("train", run, *still, "--out", tmp_path / "on")
+    assert on.exit_code == 0, on.output
+    assert on.stdout.splitlines()[1] == f"Weights: {run}/model.safetensors -> a: 4 of 4 tensors loaded as they are"
+    before, after = (json.loads(striate("eval", folder, "--json").stdout) for folder in (run, tmp_path / "on"))
+    assert after["confusion"] == before["confusion"]
+    fresh = striate("train", run / "model.safetensors", *still, "--fresh", "--out", tmp_path / "fresh")
+    assert fresh.stdout.splitlines()[1] == f"Weights: drawn anew, none of {run}/model.safetensors"
+    assert json.loads(striate("eval", tmp_path / "fresh", "--json").stdout)["top1"] < 0.5
+
+
+def test_a_head_of_other_classes_is_new_and_the_trunk_is_kept(run: Path, tmp_path: Path) -> None:
+    for name, shade in (("dark", 20), ("light", 220), ("grey", 120)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(8):
+            Image.new("L", (8, 8), shade + i).save(tmp_path / "photos" / name / f"{i}.png")
+    still = ("--epochs", 1, "--lr", 1e-12, "--set", "threads=1")
+    done = striate("train", run, "--data", tmp_path / "photos", *still, "--out", tmp_path / "on")
+    assert done.exit_code == 0, done.output
+    said = done.stdout.splitlines()[1:3]
+    assert said[0] == f"Weights: {run}/model.safetensors -> a: 2 of 4 tensors loaded as they are"
+    assert said[1] == "    skipped     fc.weight: 10×72 there, of other classes; as initialised"
+    old, new = (load_file(folder / "model.safetensors") for folder in (run, tmp_path / "on"))
+    assert (old["conv.weight"] - new["conv.weight"]).abs().max() < 1e-6
+    assert new["fc.weight"].shape[0] == 3
+    refused = striate("train", run, "--size", 16, "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "--fresh" in refused.stderr

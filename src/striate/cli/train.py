@@ -22,6 +22,7 @@ Examples:
   striate train mynet.txt --data photos/ --lr 1e-3        a network of yours, in any notation
   striate train lenet5 --set optimizer=sgd --set lr=0.05 --set shift=2
   striate train lenet5 --recipe runs/digits/recipe.json   once more, as that run was
+  striate train runs/photos --data more/ --lr 3e-4        on from a trained model's weights, with a head for the classes
   striate eval runs/photos --data photos/                 how good it is
   striate predict runs/photos cat.jpg                     what it says of an image
 
@@ -46,17 +47,26 @@ choose the epoch by; the test images are opened once, at the end. Ctrl-C ends it
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any other field of the recipe; once for each."
 )
+@click.option("--fresh", is_flag=True, help="Of a model file take the network only, not its weights.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="The run's folder; default: runs/NET. What is there stays: NAME-2 is made.",
 )
 def command(
-    net: str, data: str, size: int | None, path: Path | None, settings: tuple[str, ...], out: Path | None, **said: Any
+    net: str,
+    data: str,
+    size: int | None,
+    path: Path | None,
+    settings: tuple[str, ...],
+    fresh: bool,
+    out: Path | None,
+    **said: Any,
 ) -> None:
     """Train NET: a name of the zoo (striate models), a call of one, a model file, or a file in any notation.
 
-    Its channels and classes follow the data. The run's folder has model.safetensors, recipe.json, log.jsonl,
+    Its channels and classes follow the data. A model file, or its run's folder, is trained on from its weights; where
+    the classes are others, its head is new. The run's folder has model.safetensors, recipe.json, log.jsonl,
     curves.png.
     """
     from striate.training import read_recipe, revised
@@ -64,17 +74,15 @@ def command(
     fields = {name: value for name, value in said.items() if value is not None} | dict(map(_setting, settings))
     recipe = revised(read_recipe(path) if path else None, **fields)
 
-    import torch
-
-    from striate.nn import build
-    from striate.training import Control, evaluate, fit, train
+    from striate.training import Control, evaluate, fit, started, train
 
     fitted = fit(net, data, size, recipe.seed)
-    torch.manual_seed(recipe.seed)
-    model = build(fitted.graph)
+    model, report = started(fitted, recipe.seed, fresh)
     click.echo(f"{fitted.name} on {data}: {fitted.data.told}")
     for skipped in fitted.data.skipped:
         click.echo(f"Left out: {skipped.reason}", err=True)
+    if fitted.weights:
+        click.echo(f"Weights: {report}" if report else f"Weights: drawn anew, none of {fitted.weights}")
     control = Control()
     folder = out or Path("runs") / Path(net).stem.partition("(")[0]
     where, done = watched(train(model, fitted.data, recipe, out=folder, control=control), control)

@@ -1,7 +1,7 @@
 """Training as a stream of events, from a recipe that is data; how good the result is, and what it says of an image."""
 
 from striate.training.events import Checkpoint, Control, Done, Epoch, Event, Started, Step, Warning, as_line
-from striate.training.fit import Fitted, fit
+from striate.training.fit import Fitted, fit, started
 from striate.training.judged import images_for
 from striate.training.loop import train
 from striate.training.metrics import Metrics, evaluate
@@ -28,5 +28,6 @@ __all__ = [
     "predictor",
     "read_recipe",
     "revised",
+    "started",
     "train",
 ]

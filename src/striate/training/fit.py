@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from striate.blueprint import CannotTrain, Graph, replace_head, without_softmax
+import torch
+
+from striate.blueprint import CannotLoad, CannotTrain, Graph, replace_head, without_softmax
+from striate.blueprint.modelfile import model_file
 from striate.cost.source import argument
 from striate.data import Splits, open_data
 
+if TYPE_CHECKING:
+    from striate.nn import Network
+    from striate.nn.weights import Report
+
 
 class Fitted(NamedTuple):
-    """Ready to build and train."""
+    """Ready to build and train; `weights` is the model file it came from, if from one."""
 
     name: str
     graph: Graph
     data: Splits
+    weights: Path | None = None
 
 
 def fit(network: str, data: str | Path, size: int | None = None, seed: int = 0) -> Fitted:
@@ -36,4 +44,27 @@ def fit(network: str, data: str | Path, size: int | None = None, seed: int = 0) 
         )
     if graph.output.channels != len(splits.classes):
         graph = replace_head(graph, len(splits.classes))
-    return Fitted(found.name, graph, splits)
+    a_file = model_file(network) if isinstance(found.network, Graph) else None
+    return Fitted(found.name, graph, splits, a_file if a_file and a_file.suffix == ".safetensors" else None)
+
+
+def started(fitted: Fitted, seed: int = 0, fresh: bool = False) -> tuple[Network, Report | None]:
+    """The network as training begins with it: drawn by `seed`; where it came from a model file, with that file's
+    weights, but for a head of other classes, whose rows go by name (and the report of which tensors are which).
+
+    `fresh` leaves the file's weights alone. Raises CannotLoad where they do not fit, CannotRead.
+    """
+    from striate.nn import build
+    from striate.nn.weights import move
+
+    torch.manual_seed(seed)
+    network = build(fitted.graph)
+    if fitted.weights is None or fresh:
+        return network, None
+    network.metadata["classes"] = list(fitted.data.classes)
+    try:
+        report = move(fitted.weights, network, new_head=True)
+    except CannotLoad as refusal:
+        refusal.ways = " ".join(filter(None, (refusal.ways, "To start from none of its weights: --fresh.")))
+        raise
+    return network, report._replace(source=str(fitted.weights), network=fitted.name)
