@@ -5,9 +5,10 @@ The ledger, torch, the diagram, JSON, liveness and weight sharing all meet here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from math import prod
 from typing import NamedTuple
 
@@ -247,16 +248,55 @@ class Pen:
         return f"Cannot {how}{where} {sign.join(map(str, volumes))}."
 
 
-def sizes(blueprint: Blueprint, volume: Volume, fit: str | None = None, around: int = 40) -> list[Remedy]:
-    """The sizes nearest to `volume`, two at most, on which the whole network can be placed: one remedy or none."""
-    found: list[tuple[Volume, Volume]] = []
-    for d in sorted(range(-around, around + 1), key=abs):
-        near = volume._replace(height=volume.height + d, width=volume.width + d)
-        if d and min(near) > 0 and len(found) < 2:
-            with suppress(Refusal):
-                found.append((near, draft(blueprint, near, fit).output))
+def sizes(
+    blueprint: Blueprint, volume: Volume, fit: str | None = None, own: Volume | None = None, around: int = 40
+) -> list[Remedy]:
+    """The sizes nearest to `volume`, two at most, on which the whole network can be placed: one remedy or none.
+
+    Where none is so near, the next larger one up to `own`, which the network is known to take.
+    """
+    by = sorted((d for d in range(-around, around + 1) if d), key=abs)
+    found = list(islice(_taken(blueprint, fit, (_larger(volume, d) for d in by)), 2))
+    if own and not found:
+        least = _least(blueprint, volume, max(own.height - volume.height, own.width - volume.width))
+        far = (_larger(volume, d) for d in range(max(least, around + 1), least + own.height))
+        found = list(islice(_taken(blueprint, fit, [*far, own]), 1))
     text = " or ".join(str(near) for near, _ in sorted(found))
     return [Remedy(f"a network input of {text}", blueprint, *found[0])] if found else []
+
+
+def _taken(blueprint: Blueprint, fit: str | None, volumes: Iterable[Volume]) -> Iterator[tuple[Volume, Volume]]:
+    """Those that the whole network can be placed on, each with its output."""
+    for volume in volumes:
+        if min(volume) > 0:
+            with suppress(Refusal):
+                yield volume, draft(blueprint, volume, fit).output
+
+
+def _floored(blueprint: Blueprint, volume: Volume, fit: str | None) -> Iterator[Remedy]:
+    if fit != "floor":
+        with suppress(Refusal):
+            output = draft(blueprint, volume, "floor").output
+            yield Remedy('fit="floor", which leaves cells unread', blueprint, volume, output)
+
+
+def _larger(volume: Volume, d: int) -> Volume:
+    return volume._replace(height=volume.height + d, width=volume.width + d)
+
+
+def _least(blueprint: Blueprint, volume: Volume, most: int) -> int:
+    """By how much `volume` must grow for no window to be larger than what it slides over: found by halving, for where
+    floors are taken, every larger volume does too.
+    """
+    low, high = 0, max(0, most)
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            draft(blueprint, _larger(volume, middle), "floor")
+            high = middle
+        except Refusal:
+            low = middle + 1
+    return low
 
 
 def _joined(axes: list[Interval]) -> Interval:
@@ -274,8 +314,11 @@ def _word(layer: Layer) -> str:
     return type(layer).__name__.lower()
 
 
-def draft(blueprint: Blueprint, volume: Volume | str, fit: str | None = None) -> Graph:
-    """Place a blueprint on a volume: the graph. `fit` is for every layer that does not say its own.
+def draft(
+    blueprint: Blueprint, volume: Volume | str, fit: str | None = None, *, published: Volume | None = None
+) -> Graph:
+    """Place a blueprint on a volume: the graph. `fit` is for every layer that does not say its own. `published` is the
+    input of a network that is right as it stands: where this volume does not do, others are offered, not other layers.
 
     Raises CannotPlace (the place's name and what fits), CannotJoin, CannotMake.
     """
@@ -287,7 +330,10 @@ def draft(blueprint: Blueprint, volume: Volume | str, fit: str | None = None) ->
     try:
         end = pen.draw(blueprint, start)
     except CannotPlace as refusal:
-        if (
+        if published:
+            refusal.otherwise = ""  # fit="floor" is for the whole network then, and tried on it
+            refusal.search = lambda: [*sizes(blueprint, volume, fit, published), *_floored(blueprint, volume, fit)]
+        elif (
             refusal.volume != volume
         ):  # not the first layer: a size of the network's own input says more than one of this layer's
             own = refusal.search

@@ -83,7 +83,7 @@ class CannotPlace(Refusal):
         otherwise: str = "",
     ) -> None:
         super().__init__("", why, layer=layer, volume=volume)
-        self.search, self._otherwise = search, otherwise
+        self.search, self.otherwise = search, otherwise
 
     @property
     def fact(self) -> str:
@@ -100,7 +100,7 @@ class CannotPlace(Refusal):
     @property
     def ways(self) -> str:
         found = [f"What fits: {', '.join(map(str, self.remedies))}"] if self.remedies else []
-        ways = "; or ".join([*found, *([self._otherwise] if self._otherwise else [])])
+        ways = "; or ".join([*found, *([self.otherwise] if self.otherwise else [])])
         return ways and f"{ways}."
 
     @ways.setter
