@@ -169,9 +169,11 @@ def test_biases_are_counted_as_the_listing_counts_them(said: str, verdict: str, 
 def test_biases_left_out_without_a_word_are_said() -> None:
     slide = "Input: 227x227x3 images\n**First layer (CONV1):** 96 11x11 filters applied at stride 4\n"
     slide += "=>\nOutput volume **[55x55x96]**\n"
-    wrong = the(slide + "Parameters: $(11 \\times 11 \\times 3) \\times 96 = 35K$", kind="parameters")
+    rounded = the(slide + "Parameters: $(11 \\times 11 \\times 3) \\times 96 = 35K$", kind="parameters")
+    assert (rounded.verdict, rounded.computed) == ("rounds to", "34,944 (34.94K)")  # 34,848 and 34,944 are both 35K
+    assert rounded.note == "with biases; 34,848 leaves the 96 biases out"
+    wrong = the(slide + "Parameters: $(11 \\times 11 \\times 3) \\times 96 = 34.8K$", kind="parameters")
     assert (wrong.verdict, wrong.computed) == ("differs", "34,944 (34.94K)")
-    assert wrong.note == "with biases; 34,848 leaves the 96 biases out"
     right = the(slide + "Parameters: $(11 \\times 11 \\times 3 + 1) \\times 96 = \\mathbf{35K}$", kind="parameters")
     assert right.verdict == "rounds to"
     assert the(slide, kind="volume").verdict == "agrees"
@@ -245,8 +247,8 @@ def test_googlenets_first_row() -> None:
 
 
 def test_the_decks_are_read_whole(decks: list[Found]) -> None:
-    assert [len(found.claims) for found in decks] == [317, 9, 377, 122, 206]
-    assert [found.counts["differs"] for found in decks] == [26, 0, 9, 9, 16]
+    assert [len(found.claims) for found in decks] == [317, 9, 377, 115, 206]
+    assert [found.counts["differs"] for found in decks] == [26, 0, 9, 4, 15]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,6 @@ def test_the_decks_are_read_whole(decks: list[Found]) -> None:
         (2, 1105, {"about": "total", "stated": "358M", "computed": "271,351,808 (271.4M)"}),
         (2, 1114, {"kind": "arithmetic", "computed": "526,848 (526.8k)"}),
         (3, 563, {"kind": "arithmetic", "stated": "24M * 4 bytes ≈ 93MB"}),
-        (4, 797, {"kind": "parameters", "stated": "(11 x 11 x 3) x 96 = 35K", "computed": "34,944 (34.94K)"}),
         (4, 974, {"about": "total", "stated": "24M", "computed": "15,237,608 (15.24M)"}),
         (4, 1003, {"about": "convolution1", "kind": "parameters", "stated": "2.7K"}),
         (4, 1003, {"about": "convolution1", "kind": "operations", "stated": "34M"}),
@@ -298,6 +299,7 @@ def test_what_is_wrong_in_the_lectures_is_found(
         (2, {"line": 701, "kind": "arithmetic", "stated": "24M * 4 bytes ≈ 96MB", "verdict": "agrees"}),
         (2, {"line": 979, "kind": "arithmetic", "computed": "526,848", "verdict": "agrees"}),
         (2, {"line": 1011, "about": "total", "stated": "854M", "verdict": "rounds to"}),
+        (4, {"line": 797, "kind": "parameters", "computed": "34,944 (34.94K)", "verdict": "rounds to"}),
         (4, {"line": 309, "kind": "parameters", "computed": "456", "verdict": "agrees"}),
         (4, {"line": 313, "kind": "operations", "computed": "352,800", "verdict": "agrees"}),
         (4, {"line": 1164, "about": "50-layer", "kind": "operations", "verdict": "rounds to"}),
@@ -314,6 +316,18 @@ def test_what_is_wrong_in_the_lectures_is_found(
 )
 def test_what_is_right_in_the_lectures_is_left_alone(decks: list[Found], deck: int, fields: dict[str, object]) -> None:
     assert any(all(getattr(c, k) == v for k, v in fields.items()) for c in decks[deck].claims)
+
+
+def test_a_table_that_is_not_whole_is_not_judged(decks: list[Found]) -> None:
+    """In the fourth deck VGG's 1x1 convolutions stand one column too far left, and a column's name is cut off."""
+    tables = [one for one in decks[3].listings if one.line in (567, 647)]
+    assert [one.column for one in tables] == ["B", "C", "D", "B", "C", "D", "E"]
+    assert {one.notes[-1] for one in tables} == {
+        "the table is not whole: cells are missing or in the wrong column, so what it states is not judged"
+    }
+    assert not [claim for claim in decks[3].claims if claim.kind == "weight layers"]
+    whole = "B\tC\n10 weight layers\t3 weight layers\nconv3-64\tconv3-64\n\tconv1-64\nmaxpool\t\nFC-10\t\n"
+    assert [c.verdict for c in check("ConvNet Configuration\t\n" + whole).claims] == ["differs", "agrees"]
 
 
 def test_a_total_is_of_the_listing_that_it_ends() -> None:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from striate.blueprint.graph import Graph, draft
 from striate.blueprint.layers import Relu
-from striate.blueprint.notation.claims import Claim, Listing, joined, of_chain, of_figure, weights_of
-from striate.blueprint.notation.figures import Chain, Figure
+from striate.blueprint.notation.claims import Claim, Listing, joined, of_chain, of_figure, of_sum, weights_of
+from striate.blueprint.notation.figures import DIFFERS, Chain, Figure, judge, spelled
 from striate.blueprint.notation.sentences import Spec
 from striate.blueprint.refusal import CannotPlace
 from striate.blueprint.volume import Volume
@@ -186,4 +186,11 @@ def _claims(count: Count, uncounted: bool, tell: str) -> Iterator[Claim]:
     said = count.said.sum.value if isinstance(count.said, Chain) else count.said.value
     if not uncounted and count.biases and said == count.weights:
         note = joined(note, f"{count.weights:,} leaves the {count.biases:,} biases out")
+        if isinstance(count.said, Chain) and (figure := count.said.stated.figure):
+            verdict, how = judge(figure, computed)
+            if verdict != DIFFERS:  # the sum leaves the biases out, but rounded as it is nobody can tell
+                yield of_sum(count.line, count.said)
+                told = count.said.text, spelled(computed, figure), verdict, joined(how, note)
+                yield Claim(count.line, count.about, count.kind, *told)
+                return
     yield from of_number(count.line, count.about, count.kind, count.said, computed, note)

@@ -26,6 +26,7 @@ NOTES = (
     "a convolution is padded to keep its grid, a maxpool is 2x2 at stride 2",
     "ReLU after each convolution and each FC but the last: the columns do not show it",
 )
+CUT = "the table is not whole: cells are missing or in the wrong column, so what it states is not judged"
 KRIZHEVSKY = LocalResponseNorm(
     5, 1e-4, 0.75, 2.0, average=False
 )  # "where applicable, the parameters of (Krizhevsky et al., 2012)"
@@ -137,8 +138,14 @@ def read_vgg(text: str, lines: list[Line], start: int) -> Block | None:
             columns[name] = network([word for cell in cells_of for word in cell])
     end, counts = _table_2(lines, end) if len(columns) > 1 else (end, [])
     used |= {line for line, _, _ in counts}
+    whole = not any(_slipped(row, width) for row in rows) and ("" not in named or len(named) == 1)
+    notes = NOTES if whole else (*NOTES, CUT)
     listings = tuple(
-        Listing(FORM, called, part, volume, tuple(_claims(part, volume, name, named, depths, counts)), NOTES, name)
+        Listing(
+            *(FORM, called, part, volume),
+            tuple(_claims(part, volume, name, named, depths, counts)) if whole else (),
+            *(notes, name),
+        )
         for name, part in columns.items()
     )
     return Block(end, listings, frozenset(used))
@@ -147,6 +154,12 @@ def read_vgg(text: str, lines: list[Line], start: int) -> Block | None:
 def _spans(row: list[list[Word]]) -> bool:
     """One cell over all columns: maxpool, FC, soft-max. A lone convolution stays in its own column."""
     return bool(row[0]) and not any(row[1:]) and (len(row) == 1 or row[0][0].kind != "conv")
+
+
+def _slipped(row: list[list[Word]], width: int) -> bool:
+    """Whether a cell is empty between others: VGG's columns grow to the right, so some stand in the wrong column."""
+    filled = [column for column, cell in enumerate(row[:width]) if cell]
+    return len(filled) > 1 and filled[-1] - filled[0] >= len(filled)
 
 
 def _words(text: str, line: Line, cell: str) -> list[Word]:
