@@ -20,6 +20,7 @@ LITTLE = 1.25  # images up to this much smaller than the input get zeros around 
 LUMA = (0.299, 0.587, 0.114)  # grey from red, green, blue (ITU-R BT.601), as every decoder does
 LARGEST = 4096  # the side of what a network reads
 MOST_SHORT = 4  # times the grid that is cut out of it; 256 for 224 is usual
+IN_CACHE = 1 << 17  # numbers that stay close to the processor from one operation to the next
 AT_ONCE = 1 << 26  # pixels changed at a time: memory stays bounded
 
 
@@ -92,11 +93,16 @@ class Preprocessing:
 
     def normalise(self, pixels: Tensor, device: torch.device | str = "cpu") -> Tensor:
         """uint8 N×C×H×W -> float32 N×C×H×W, channels last."""
-        x = pixels.to(device).to(torch.float32, memory_format=torch.channels_last)
-        rows = x.permute(0, 2, 3, 1).flatten(2)  # a row's cells and channels as they lie in memory: one long loop
-        scale, shift = _rows(self.mean, self.std, x.shape[3], torch.device(device))
-        torch.addcmul(shift, rows, scale, out=rows)
-        return rows.view(len(x), *x.shape[2:], self.channels).permute(0, 3, 1, 2)
+        pixels = pixels.to(device)
+        n, channels, height, width = pixels.shape
+        x = torch.empty((n, height, width, channels), dtype=torch.float32, device=device).flatten(2)
+        scale, shift = _rows(self.mean, self.std, width, torch.device(device))
+        alone = pixels.device.type == "cpu" and torch.get_num_threads() == 1  # several would meet too often
+        few = max(1, IN_CACHE // max(1, channels * height * width) if alone else n)
+        for part, into in zip(pixels.split(few), x.split(few), strict=True):  # a row as it lies in memory: a long loop
+            into.view(len(into), height, width, channels).copy_(part.permute(0, 2, 3, 1))
+            torch.addcmul(shift, into, scale, out=into)
+        return x.view(n, height, width, channels).permute(0, 3, 1, 2)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

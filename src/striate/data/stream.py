@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from striate.blueprint import CannotRead, Refusal
 from striate.data.augment import Augmentation, ResizedCrop
-from striate.data.batches import Batches, dealt, mixed
+from striate.data.batches import Batches, dealt, mixed, one_thread
 from striate.data.chance import Chance
 from striate.data.images import Images, Skipped, Streamed
 from striate.data.mix import Mix
@@ -97,10 +97,11 @@ class Stream:
             whole = torch.tensor([skipped is None for skipped in lost])
             pixels, which = pixels[whole], which[whole]
         chance = Chance(self.seed, number, which)
-        for place, augmentation in enumerate(self.augment):
-            if place or not isinstance(augmentation, ResizedCrop):  # that was done where it was decoded
-                pixels = augmentation(pixels, chance.of(place))
-        x = self.preprocessing.normalise(pixels, self.device)
+        with one_thread(True):  # the other cores decode
+            for place, augmentation in enumerate(self.augment):
+                if place or not isinstance(augmentation, ResizedCrop):  # that was done where it was decoded
+                    pixels = augmentation(pixels, chance.of(place))
+            x = self.preprocessing.normalise(pixels, self.device)
         spare.append(making.pixels)
         if len(which):
             y = self.images.labels.index_select(0, which).to(self.device)
