@@ -56,6 +56,16 @@ def test_nothing_differs_and_the_exit_code_is_0() -> None:
     assert done.stdout.endswith("3 claims: 3 agree, 0 round, 0 differ; 1 line passed over\n")
 
 
+@pytest.mark.parametrize(
+    "text", ["input 1x32x32\nconv 6 5x5\nrelu\nmaxpool 2x2\nlinear 10\n", "input 1x8x8; conv 2 3x3"]
+)
+def test_a_network_that_states_nothing_is_told_so(text: str) -> None:
+    done = striate("-", text=text)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("standard input describes a network and states nothing of it that could be checked")
+    assert json.loads(striate("-", "--json", text=text).stdout)["claims"] == []
+
+
 def test_only_what_differs() -> None:
     done = striate("-", "--differs", text=SLIDE)
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["line 7", "3 claims"]
