@@ -21,21 +21,28 @@ class Peer(NamedTuple):
     theirs: str
     volume: str
     options: Mapping[str, Any]
-    family: str  # the table of names, where a library has two spellings
     slow: bool
+    family: str = ""  # the table of names, where a library has two spellings
+    double: bool = False  # they compute otherwise (a convolution for a Linear): what cancels needs more digits
 
     def __str__(self) -> str:
         return f"{self.library}-{self.ours}"
 
 
 def tv(ours: str, theirs: str = "", volume: str = "3x64x64", slow: bool = False, **options: Any) -> Peer:
-    return Peer("torchvision", ours, theirs or ours, volume, options, "", slow)
+    return Peer("torchvision", ours, theirs or ours, volume, options, slow)
 
 
 def timm(
-    ours: str, theirs: str = "", volume: str = "3x64x64", family: str = "", slow: bool = False, **options: Any
+    ours: str,
+    theirs: str = "",
+    volume: str = "3x64x64",
+    slow: bool = False,
+    family: str = "",
+    double: bool = False,
+    **options: Any,
 ) -> Peer:
-    return Peer("timm", ours, theirs or ours, volume, options, family, slow)
+    return Peer("timm", ours, theirs or ours, volume, options, slow, family, double)
 
 
 PEERS = [
@@ -53,7 +60,7 @@ PEERS = [
     *(tv(f"shufflenet_v2_x{n}") for n in ("0_5", "1_0", "1_5", "2_0")),
     *(tv(f"squeezenet1_{n}", volume="3x65x65") for n in (0, 1)),
     tv("inception_v3", volume="3x107x107", aux_logits=False, init_weights=False),
-    *(timm(f"vgg{n}", volume="3x224x224", slow=True) for n in ("11", "16_bn")),
+    *(timm(f"vgg{n}", volume="3x32x32", slow=True, double=n != "11") for n in ("11", "16_bn")),
     timm("resnet18"),
     timm("densenet121", slow=True),
     timm("inception_v3", volume="3x107x107", slow=True),
@@ -68,7 +75,7 @@ PEERS = [
     timm("mobilenet_v1", "mobilenetv1_100"),
     timm("mobilenet_v2", "mobilenetv2_100"),
     *(
-        timm(f"mobilenet_v3_{size}", f"mobilenetv3_{size}_100", bn_eps=1e-3, bn_momentum=0.01)
+        timm(f"mobilenet_v3_{size}", f"mobilenetv3_{size}_100", double=True, bn_eps=1e-3, bn_momentum=0.01)
         for size in ("small", "large")
     ),
     timm("mnasnet1_0", "mnasnet_100", bn_momentum=3e-4),

@@ -60,8 +60,10 @@ def test_the_same_function_and_the_same_step(pair: Pair) -> None:
         assert logits.std() > 1e-4, "a network that says nothing proves nothing"
         assert apart(logits, main(ours.eval()(x))) <= CLOSE
 
+    if pair.peer.double:
+        x = x.double()
     for network in (pair.theirs, ours):
-        all_ways(network.train()(x)).log_softmax(1)[:, ::7].mean().backward()
+        all_ways(network.to(x.dtype).train()(x)).log_softmax(1)[:, ::7].mean().backward()
     place = {tensor.data_ptr(): name for name, tensor in pair.names().items()}
     gradients = {place[weight.data_ptr()]: weight.grad for weight in ours.parameters()}
     wanted = {name: weight.grad for name, weight in pair.theirs.named_parameters()}
