@@ -53,7 +53,7 @@ def exhausted(course: Lesson, safe: str = "") -> CannotTrain:
     if graph is None:
         return CannotTrain(fact, f"{memory(there)} are there.", " ".join(filter(None, ("A smaller batch_size.", safe))))
     precision = "bf16" if course.dtype == torch.bfloat16 else "fp32"
-    way = (course.recipe.optimizer, precision, course.model.checkpointing)
+    way = (course.recipe.optimizer, precision, getattr(course.model, "checkpointing", False))
     needed = training(graph, batch, 4, *way).peak_bytes
     fits = min(capacity(int(SHARE * there), graph, *way).batch, batch - 1)
     numbers = f"A step holds {memory(needed)} and what its kernels take beside; {memory(there)} are there."

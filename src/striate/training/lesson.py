@@ -43,15 +43,16 @@ def lesson(model: nn.Module, data: Splits, recipe: Recipe, device: torch.device,
         kept, out = stratified(learnt.labels, recipe.validation, recipe.seed)
         learnt, held = learnt[kept], learnt[out]
     graph: Graph | None = getattr(model, "graph", None)
+    dtype = chosen(recipe.precision, graph, device)
     if graph is not None:
         _agree(graph, data)
-        _small_enough(graph, recipe, len(learnt), device)
+        way = recipe.optimizer, "bf16" if dtype == torch.bfloat16 else "fp32", getattr(model, "checkpointing", False)
+        _small_enough(graph, recipe, len(learnt), device, way)
     elif saved:
         raise CannotTrain(
             "Cannot save this network: it was not built from a blueprint, so its file could not describe it.",
             ways="Build it with striate.build; or train without out=.",
         )
-    dtype = chosen(recipe.precision, graph, device)
     closed = {
         "epochs": recipe.epochs_for(len(learnt)),
         "precision": str(dtype).removeprefix("torch."),
@@ -74,7 +75,9 @@ def _agree(graph: Graph, data: Splits) -> None:
         raise CannotTrain(f"{fact} gives {graph.output}, there are {classes} classes.", ways=ways)
 
 
-def _small_enough(graph: Graph, recipe: Recipe, examples: int, device: torch.device) -> None:
+def _small_enough(
+    graph: Graph, recipe: Recipe, examples: int, device: torch.device, way: tuple[str, str, bool]
+) -> None:
     """Batches of two or more where a norm needs them, and no larger than memory."""
     smallest, largest = examples // -(-examples // recipe.batch_size), min(recipe.batch_size, examples)
     if smallest == 1 and (norm := next((n.name for n in graph if type(n.op) is BatchNorm and n.output.is_vector), "")):
@@ -82,9 +85,9 @@ def _small_enough(graph: Graph, recipe: Recipe, examples: int, device: torch.dev
         raise CannotTrain(fact, ways="A batch size of 2 or more.")
     if device.type != "cpu":
         return
-    needed, there = training(graph, largest, 4, recipe.optimizer).peak_bytes, free()
+    needed, there = training(graph, largest, 4, *way).peak_bytes, free()
     if needed > there:
-        fits = capacity(there, graph, recipe.optimizer).batch
+        fits = capacity(there, graph, *way).batch
         numbers = f"{memory(needed)} are wanted, {memory(there)} are free."
         ways = f"A batch size of {fits} fits." if fits else "Not even one image fits; a smaller --size wants less."
         raise CannotTrain(f"Cannot train with batches of {largest} images of {graph.volume}: {numbers}", ways=ways)
