@@ -151,11 +151,12 @@ def streamed() -> Json:
 
 
 def torchvision_imports() -> bool:
-    """Beside a torch that it was not compiled for it does, once the operator that it misses has a name."""
+    """Beside a torch that it was not compiled for it does, once the operators that it misses have names."""
     library = torch.library.Library("torchvision", "DEF")
     OPEN.append(library)  # it would go with its last reader
     try:
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         import torchvision.transforms  # noqa: F401
     except (ImportError, RuntimeError):
         return False
