@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from striate.blueprint import CannotPlace
 from striate.cli import verbs
 from striate.data import open_data
-from striate.training import fit
+from striate.nn import save
+from striate.training import fit, started
 
 NET = """\
 conv: conv 8 3x3
@@ -172,19 +173,28 @@ def test_a_model_file_cut_short_and_a_pickle(run: Path, tmp_path: Path) -> None:
             assert says in done.stderr
 
 
-def test_ctrl_c_ends_it_after_the_step_and_says_what_is_saved(tmp_path: Path) -> None:
+def endless(run: Path, until: str) -> subprocess.Popen[str]:
+    """A training under way, its log so far that `until` stands in it."""
     command = [sys.executable, "-m", "striate", "train", "lenet5", "--epochs", "9999", "--set", "threads=1"]
-    process = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    log = tmp_path / "run" / "log.jsonl"
+    process = subprocess.Popen([*command, "--out", str(run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = run / "log.jsonl"
     for _ in range(600):
-        if log.exists() and '"checkpoint"' in log.read_text():
+        if log.exists() and until in log.read_text():
             break
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    return process
+
+
+@pytest.mark.parametrize(
+    ("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=lambda x: str(int(x))
+)
+def test_a_signal_ends_it_after_the_step_and_it_says_what_is_saved(
+    sign: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    process, log = endless(tmp_path / "run", '"checkpoint"'), tmp_path / "run" / "log.jsonl"
+    process.send_signal(sign)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert said.startswith("Stopped after step ")
     assert f"Saved in {tmp_path}/run/: model.safetensors (as after epoch " in said
     assert "Traceback" not in said
@@ -231,6 +241,48 @@ def test_a_head_of_other_classes_is_new_and_the_trunk_is_kept(run: Path, tmp_pat
     old, new = (load_file(folder / "model.safetensors") for folder in (run, tmp_path / "on"))
     assert (old["conv.weight"] - new["conv.weight"]).abs().max() < 1e-6
     assert new["fc.weight"].shape[0] == 3
-    refused = striate("train", run, "--size", 16, "--out", tmp_path / "no")
+    larger = fit(str(run), "digits", size=16)
+    assert "skipped     fc.weight: 10×72 there, of another size; as initialised" in str(started(larger)[1])
+
+
+def test_weights_that_do_not_fit_are_refused_with_a_way_on(tmp_path: Path) -> None:
+    save(started(fit("lenet5", "digits"))[0], tmp_path / "lenet5.safetensors")
+    refused = striate("train", tmp_path / "lenet5.safetensors", "--size", 64, "--out", tmp_path / "run")
     assert refused.exit_code == 2
-    assert "--fresh" in refused.stderr
+    assert refused.stderr.startswith("Cannot load "), refused.output
+    assert refused.stderr.endswith("To start from none of its weights: --fresh.\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_ends_before_there_is_a_model_leaves_no_folder(tmp_path: Path) -> None:
+    process = endless(tmp_path / "run", '"started"')
+    process.send_signal(signal.SIGSTOP)  # so that both arrive before it does anything more
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == [] or "as after epoch 1" in said
+    came_apart = striate("train", "lenet5", "--lr", 1000, "--set", "optimizer=sgd", "--out", tmp_path / "apart")
+    assert came_apart.exit_code == 2
+    assert not (tmp_path / "apart").exists()
+
+
+def test_a_full_disk_leaves_nothing_and_says_a_way_out(tmp_path: Path) -> None:
+    limited = f"ulimit -f 4; exec {sys.executable} -m striate train lenet5 --epochs 1 --set threads=1 --out run"
+    done = subprocess.run(["bash", "-c", limited], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Cannot write run/")
+    assert done.stderr.endswith("\n    Make room there, or write to another disk.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_name_and_one_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    for out, says in (
+        (".", f"that is {tmp_path}, which is there already."),
+        ("file/x", "file is a file, not a folder."),
+    ):
+        done = striate("train", "lenet5", "--out", out)
+        assert done.exit_code == 2
+        assert done.stderr.startswith(f"Cannot make a run's folder {out}: {says}\n")

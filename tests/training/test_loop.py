@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from small import SMALL, network
 from striate import nn
 from striate.blueprint import BatchNorm, CannotTrain, CannotWrite, GlobalPool, Linear, NotFound, Seq, Tap
 from striate.data import Splits
-from striate.training import Checkpoint, Control, Done, Epoch, Event, Started, Step, Warning, evaluate, train
+from striate.training import Checkpoint, Control, Done, Epoch, Event, Started, Step, Warning, evaluate, progress, train
 
 
 def states(model: nn.Network) -> list[torch.Tensor]:
@@ -263,3 +265,21 @@ def test_lenet5_reads_mnist(shared: Path) -> None:
     for _ in train(model, fitted.data, epochs=4, batch_size=128, lr=5e-3, shift=1):
         pass
     assert evaluate(model, fitted.data).top1 >= 0.99
+
+
+def test_off_a_terminal_a_line_at_least_every_ten_seconds(digits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10**6, 4))  # four seconds from event to event
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    out = io.StringIO()
+    steps = sum(isinstance(event, Step) for event in progress.shown(train(network(), digits, epochs=1), out))
+    lines = out.getvalue().splitlines()
+    assert "; 1 epoch, 21 steps, " in lines[0]
+    assert lines[1].startswith("epoch 1/1   step 3/21   loss ")
+    assert len(lines) == 2 + steps // 3
+    assert lines[-1].startswith("epoch 1/1   loss ")
+
+
+def test_one_is_not_many() -> None:
+    one = Started(1200, 0, ("a", "b"), 3, epochs=1, steps=1, precision="float32", device="cpu")
+    assert "; 1 epoch, 1 step, float32" in progress.introduction(one)
+    assert progress.introduction(one).startswith("1,200 images to learn from, 2 classes")

@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
 from striate.blueprint.refusal import CannotWrite
+
+REMEDIES = {  # for what the operating system refuses
+    **dict.fromkeys((ENOSPC, EDQUOT, EFBIG), "Make room there, or write to another disk"),
+    **dict.fromkeys((EACCES, EPERM), "Choose a place that is yours, or change its permissions"),
+    EROFS: "Choose a place that can be written",
+}
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path:
@@ -29,11 +36,18 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
             return Path(path)
         _replace(place, content)
     except (OSError, ValueError) as error:  # ValueError: a name no file can have
-        why = (getattr(error, "strerror", None) or str(error)).lower()
-        stands = " What stood there before still stands." if os.path.lexists(str(path).replace("\0", "")) else ""
-        raise CannotWrite(f"Cannot write {os.fspath(path)}: {why}.{stands}", where=os.fspath(path)) from None
+        raise unwritten(path, error) from None
     sync_folder(place.parent)
     return Path(path)
+
+
+def unwritten(path: str | os.PathLike[str], error: OSError | ValueError) -> CannotWrite:
+    """The refusal: the system's reason, what still stands, and the way out."""
+    why = (getattr(error, "strerror", None) or str(error)).lower()
+    stands = " What stood there before still stands." if os.path.lexists(str(path).replace("\0", "")) else ""
+    ways = REMEDIES.get(getattr(error, "errno", None) or 0, "")
+    where = os.fspath(path)
+    return CannotWrite(f"Cannot write {where}: {why}.{stands}", ways=ways and f"{ways}.", where=where)
 
 
 def _is_outlet(path: str | os.PathLike[str]) -> bool:

@@ -10,14 +10,15 @@ import io
 import os
 import re
 import sys
-from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NoReturn
 
 import click
 
+from striate.blueprint.files import REMEDIES
 from striate.blueprint.refusal import NotFound, Refusal
+from striate.cli.output import say
 
 VERBS = {  # in the order of the first day; `striate.cli.VERB` has the `command`
     "demo": "Train LeNet-5 on real digits and read ten of them: a minute.",
@@ -41,18 +42,10 @@ Examples:
   striate compare alexnet vgg16 resnet50 --plot cost.png
   echo '[(CONV-RELU)*2-POOL]*3-FC,SOFTMAX' | striate ledger - --input 3x32x32
   striate train lenet5 --data digits --out runs/digits
-  striate predict runs/digits/model.safetensors seven.png
+  striate predict runs/demo runs/demo/digits/7.png
 
 striate VERB --help has all of a verb's options, with examples.
 """
-
-REMEDIES = {  # for what the operating system refuses
-    ENOSPC: "Make room there, or write to another disk",
-    EDQUOT: "Make room there, or write to another disk",
-    EACCES: "Choose a place that is yours, or change its permissions",
-    EPERM: "Choose a place that is yours, or change its permissions",
-    EROFS: "Choose a place that can be written",
-}
 
 IN_OUR_WORDS = [  # click's, and what we say
     (r"is not a valid integer( range)?", "is not a whole number"),
@@ -111,7 +104,7 @@ class Verbs(click.Group):
 
 def _exit(code: int, message: str = "") -> NoReturn:
     if message:
-        click.echo(message, err=True)
+        say(message, err=True)
     try:
         sys.stdout.flush()
     except OSError:  # else the interpreter tries again on its way out, and says so

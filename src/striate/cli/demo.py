@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from striate.cli.output import say
+
 if TYPE_CHECKING:
     from striate.data import Images
 
@@ -51,30 +53,27 @@ def command(out: Path, seed: int) -> None:
 
     import torch
 
-    from striate.cli.train import stopped, watched
+    from striate.cli.train import watched
     from striate.nn import build, load
     from striate.training import Control, evaluate, fit, revised, train
 
     recipe = revised(seed=seed, **RECIPE)
     fitted = fit("lenet5", "digits", seed=seed)
     torch.manual_seed(seed)
-    click.echo(f"\nscikit-learn's handwritten digits: {fitted.data.told}")
+    say(f"\nscikit-learn's handwritten digits: {fitted.data.told}")
     control = Control()
-    run, done = watched(train(build(fitted.graph), fitted.data, recipe, out=out, control=control), control)
-    if not done.finished:
-        click.echo(stopped(done, run), err=True)
-        sys.exit(130)
+    run, _ = watched(train(build(fitted.graph), fitted.data, recipe, out=out, control=control), control)
     metrics = evaluate(load(run / "model.safetensors"), fitted.data)
     right = round(metrics.top1 * metrics.examples)
-    click.echo(f"\nOn the {metrics.examples} test digits, not looked at until now: {metrics.top1:.2%} right ({right}).")
+    say(f"\nOn the {metrics.examples} test digits, not looked at until now: {metrics.top1:.2%} right ({right}).")
     _read_some(run)
-    click.echo(f"\n{run}/ has model.safetensors, recipe.json, log.jsonl, curves.png and digits/.")
-    click.echo(f"All of it took {time.perf_counter() - begun:.1f} s.\n")
-    click.echo("What to try next:")
+    say(f"\n{run}/ has model.safetensors, recipe.json, log.jsonl, curves.png and digits/.")
+    say(f"All of it took {time.perf_counter() - begun:.1f} s.\n")
+    say("What to try next:")
     tries = [(what.format(run=run), why) for what, why in NEXT]
     wide = max(len(what) for what, _ in tries)
     for what, why in tries:
-        click.echo(f"  striate {what:{wide}}   {why}")
+        say(f"  striate {what:{wide}}   {why}")
 
 
 def _ledger() -> None:
@@ -88,7 +87,7 @@ def _ledger() -> None:
     else:
         from striate.cost.render import FORMATS
 
-        click.echo(FORMATS["table"](priced, None))
+        say(FORMATS["table"](priced, None))
 
 
 def _read_some(run: Path) -> None:
@@ -100,12 +99,10 @@ def _read_some(run: Path) -> None:
     assert isinstance(test, Images)
     paths = _written(test, [int((test.labels == digit).nonzero()[0]) for digit in range(SHOWN)], run / "digits")
     predict = predictor(run / "model.safetensors", top=2)
-    click.echo(f"\nTen of them as image files, read by {run}/model.safetensors:")
+    say(f"\nTen of them as image files, read by {run}/model.safetensors:")
     for digit, (path, [first, second]) in enumerate(zip(paths, predict(paths), strict=True)):
         mark = "" if first.label == str(digit) else f"   it is a {digit}"
-        click.echo(
-            f"  {path}  {first.label}  {first.probability:6.1%}   (or {second.label}, {second.probability:.1%}){mark}"
-        )
+        say(f"  {path}  {first.label}  {first.probability:6.1%}   (or {second.label}, {second.probability:.1%}){mark}")
 
 
 def _written(images: Images, chosen: list[int], folder: Path) -> list[Path]:

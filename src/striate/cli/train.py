@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from striate.blueprint import CannotTrain
+from striate.cli.output import say
 
 if TYPE_CHECKING:
-    from striate.training import Control, Done
+    from collections.abc import Iterator
+
+    from striate.training import Control, Done, Event
 
 EXAMPLES = """\b
 Examples:
@@ -21,15 +26,17 @@ Examples:
   striate train resnet18 --data photos/ --size 128 --flip --out runs/photos
   striate train mynet.txt --data photos/ --lr 1e-3        a network of yours, in any notation
   striate train lenet5 --set optimizer=sgd --set lr=0.05 --set shift=2
-  striate train lenet5 --recipe runs/digits/recipe.json   once more, as that run was
-  striate train runs/photos --data more/ --lr 3e-4        on from a trained model's weights, with a head for the classes
+  striate train lenet5 --recipe runs/demo/recipe.json     once more, as that run was
+  striate train runs/demo --epochs 5 --lr 3e-4            on from the weights of a model (striate demo makes this one)
   striate eval runs/photos --data photos/                 how good it is
-  striate predict runs/photos cat.jpg                     what it says of an image
+  striate predict runs/demo runs/demo/digits/7.png        what it says of an image
 
 Data is digits, a folder of IDX files (MNIST, Fashion-MNIST; gzipped or not), or a folder with a folder of images
 for each class, in train and val (or test), or split here by the seed. A share of the training images is held out to
-choose the epoch by; the test images are opened once, at the end. Ctrl-C ends it after the step under way, and saves.
+choose the epoch by; the test images are opened once, at the end. Ctrl-C ends it after the step under way, and saves
+(exit code 130); so do SIGTERM (143) and a terminal that is closed, SIGHUP (129). A second one ends it at once.
 """
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command("train", epilog=EXAMPLES, short_help="Train a network on your images, or on digits.")
@@ -78,23 +85,20 @@ def command(
 
     fitted = fit(net, data, size, recipe.seed)
     model, report = started(fitted, recipe.seed, fresh)
-    click.echo(f"{fitted.name} on {data}: {fitted.data.told}")
+    say(f"{fitted.name} on {data}: {fitted.data.told}")
     for skipped in fitted.data.skipped:
-        click.echo(f"Left out: {skipped.reason}", err=True)
+        say(f"Left out: {skipped.reason}", err=True)
     if fitted.weights:
-        click.echo(f"Weights: {report}" if report else f"Weights: drawn anew, none of {fitted.weights}")
+        say(f"Weights: {report}" if report else f"Weights: drawn anew, none of {fitted.weights}")
     control = Control()
     folder = out or Path("runs") / Path(net).stem.partition("(")[0]
     where, done = watched(train(model, fitted.data, recipe, out=folder, control=control), control)
-    if not done.finished:
-        click.echo(stopped(done, where), err=True)
-        sys.exit(130)
     from striate.nn import load
 
     metrics = evaluate(load(where / "model.safetensors"), fitted.data)
     right = f"{metrics.top1:.2%} right, loss {metrics.loss:.4f}"
-    click.echo(f"On the {metrics.examples:,} test images: {right}. {done.seconds:.1f} s.")
-    click.echo(f"{where}/ has model.safetensors (epoch {done.kept}), recipe.json, log.jsonl, curves.png")
+    say(f"On the {metrics.examples:,} test images: {right}. {done.seconds:.1f} s.")
+    say(f"{where}/ has model.safetensors (epoch {done.kept}), recipe.json, log.jsonl, curves.png")
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -110,37 +114,54 @@ def _setting(text: str) -> tuple[str, Any]:
         return name.strip(), value.strip()
 
 
-def watched(events: Any, control: Control) -> tuple[Path, Done]:
-    """Show a training to its end; the first Ctrl-C stops it after the step under way, a second at once. Gives its
-    folder and last event.
+def watched(events: Iterator[Event], control: Control) -> tuple[Path, Done]:
+    """Show a training to its end; gives its folder and last event.
+
+    The first of SIGNALS stops it after the step under way: what it holds is saved and said, and the exit code is 128
+    and the signal's number. A second one ends it at once.
     """
     from striate.training import Done, Started
     from striate.training.progress import shown
 
-    folder, done = Path(), None
-    before = signal.getsignal(signal.SIGINT)
+    folder, done, caught = None, None, 0
+    before = {sign: signal.getsignal(sign) for sign in SIGNALS}
+    heeded = {sign: was for sign, was in before.items() if was != signal.SIG_IGN}  # nohup's stays ignored
+    terminals = [stream.fileno() for stream in (sys.stdout, sys.stderr) if stream.isatty()]
 
-    def stop(*_: object) -> None:
+    def stop(sign: int, _: object) -> None:
+        nonlocal caught
+        caught = sign
         control.stop()
-        signal.signal(signal.SIGINT, before)
+        for one, was in heeded.items():
+            signal.signal(one, was)
+        if sign == signal.SIGHUP:  # nobody is there to read, and to write there would end it
+            for terminal in terminals:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), terminal)
 
-    signal.signal(signal.SIGINT, stop)
+    for sign in heeded:
+        signal.signal(sign, stop)
     try:
-        for event in shown(events, sys.stdout):
-            if isinstance(event, Started):
-                folder = event.out or folder
-            elif isinstance(event, Done):
-                done = event
+        with closing(shown(events, sys.stdout)) as passing:
+            for event in passing:
+                if isinstance(event, Started):
+                    folder = event.out
+                elif isinstance(event, Done):
+                    done = event
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, was in heeded.items():
+            signal.signal(one, was)
+    assert folder is not None
     assert done is not None
+    if not done.finished:
+        say(stopped(done, folder), err=True)
+        sys.exit(128 + caught)
     return folder, done
 
 
 def stopped(done: Done, folder: Path) -> str:
     """What a run holds that was ended by hand."""
     if not done.kept:
-        return f"Stopped before the first step was done: {folder}/ holds no model."
+        return "Stopped before the first step was done: there is no model, and no folder was left."
     right = f", {done.top1:.2%} of the images held out" if done.top1 is not None else ""
     saved = f"model.safetensors (as after epoch {done.kept}{right}), recipe.json, log.jsonl, curves.png"
     return f"Stopped after step {done.step:,}, in epoch {done.epoch}. Saved in {folder}/: {saved}"

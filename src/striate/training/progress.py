@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import timedelta
 from typing import TextIO
 
+from striate.blueprint.said import counted, visible
 from striate.training.events import Epoch, Event, Started, Step, Warning
 
-LINES = 20  # at most, off a terminal
+LINES = 20  # of epochs at most, off a terminal
+SILENCE = 10.0  # seconds at most without a line, off a terminal
 
 
-def shown(events: Iterator[Event], stream: TextIO) -> Iterator[Event]:
+def shown(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, None]:
     """The same events, each shown on `stream` as it passes."""
     return _bars(events, stream) if stream.isatty() else _lines(events, stream)
 
 
 def introduction(event: Started) -> str:
     held = f", {event.validation:,} held out" if event.validation else ""
-    images = f"{event.examples:,} images to learn from{held}, {len(event.classes)} classes"
-    way = f"{event.epochs} epochs, {event.steps:,} steps, {event.precision} on {event.device}"
+    images = f"{counted(event.examples, 'image')} to learn from{held}, {len(event.classes)} classes"
+    way = f"{counted(event.epochs, 'epoch')}, {counted(event.steps, 'step')}, {event.precision} on {event.device}"
     return f"{images}; {event.parameters:,} parameters; {way}"
 
 
@@ -30,23 +32,36 @@ def line(event: Epoch, epochs: int) -> str:
     return f"epoch {event.epoch:{width}}/{epochs}   loss {event.train_loss:.4f}{held}   {event.rate:,.0f} images/s"
 
 
-def _lines(events: Iterator[Event], stream: TextIO) -> Iterator[Event]:
-    epochs, begun = 0, time.monotonic()
+def _lines(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, None]:
+    epochs = steps = seen = 0
+    begun = said = counting = time.monotonic()
     for event in events:
+        now, told = time.monotonic(), ""
         match event:
             case Started():
-                epochs = event.epochs
-                print(introduction(event), file=stream, flush=True)
+                epochs, steps = event.epochs, event.steps
+                told = introduction(event)
+            case Step():
+                seen += event.examples
+                if now - said >= SILENCE:
+                    rate = f"{seen / (now - counting):,.0f} images/s"
+                    where = f"epoch {event.epoch:{len(str(epochs))}}/{epochs}   step {event.step:,}/{steps:,}"
+                    told = f"{where}   loss {event.loss:.4f}   {rate}{_left(now - begun, event.step, steps)}"
             case Epoch() if event.epoch % -(-epochs // LINES) == 0 or event.epoch in (1, epochs):
-                left = (time.monotonic() - begun) / event.epoch * (epochs - event.epoch)
-                more = f", {timedelta(seconds=round(left))} left" if event.epoch < epochs else ""
-                print(line(event, epochs) + more, file=stream, flush=True)
+                told = line(event, epochs) + _left(now - begun, event.epoch, epochs)
             case Warning():
-                print(event.text, file=stream, flush=True)
+                told = visible(event.text, but="\n")
+        if told:
+            print(told, file=stream, flush=True)
+            seen, said, counting = 0, now, now
         yield event
 
 
-def _bars(events: Iterator[Event], stream: TextIO) -> Iterator[Event]:
+def _left(spent: float, done: int, whole: int) -> str:
+    return f", {timedelta(seconds=round(spent / done * (whole - done)))} left" if done < whole else ""
+
+
+def _bars(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -79,5 +94,5 @@ def _bars(events: Iterator[Event], stream: TextIO) -> Iterator[Event]:
                 case Epoch():
                     progress.update(task, held="" if event.top1 is None else f"held out {event.top1:.2%}")
                 case Warning():
-                    progress.console.print(event.text)
+                    progress.console.print(visible(event.text, but="\n"), markup=False)
             yield event

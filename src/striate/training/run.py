@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 from striate.blueprint import CannotWrite
-from striate.blueprint.files import write_atomically
+from striate.blueprint.files import unwritten, write_atomically
+from striate.blueprint.modelfile import MODEL
 from striate.training.curves import Curves, draw
 from striate.training.events import Done, Epoch, Event, as_line
 from striate.training.recipe import Recipe
@@ -20,6 +23,13 @@ REDRAW = 30.0  # seconds between pictures while it goes on
 def claim(out: str | Path) -> Path:
     """A new folder: `out`, or out-2, out-3, … where that is taken. Raises CannotWrite."""
     out = Path(out)
+    if not out.name or out.name == "..":
+        there = out.resolve()
+        raise CannotWrite(
+            f"Cannot make a run's folder {out}: that is {there}, which is there already.",
+            ways="Name a new folder in it: --out runs/NAME.",
+            where=str(out),
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         for number in count(1):
@@ -31,6 +41,8 @@ def claim(out: str | Path) -> Path:
             return folder
     except (OSError, ValueError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            why = f"{next((p for p in out.parents if p.is_file()), out.parent)} is a file, not a folder"
         raise CannotWrite(
             f"Cannot make a run's folder {out}: {why}.", "", "Choose another place: --out runs/NAME.", where=str(out)
         ) from None
@@ -40,18 +52,48 @@ def claim(out: str | Path) -> Path:
 def recorded(events: Iterator[Event], folder: Path, recipe: Recipe) -> Iterator[Event]:
     """The same events, each written to the log as it comes, and the curves drawn; the recipe stands there from the
     start.
+
+    A run that ends before there is a model leaves no folder. Raises CannotWrite.
     """
-    write_atomically(folder / RECIPE, recipe.model_dump_json(indent=2) + "\n")
     seen, drawn = Curves(), time.monotonic()
-    with (folder / LOG).open("w", encoding="utf-8") as log:
-        try:
+    try:
+        write_atomically(folder / RECIPE, recipe.model_dump_json(indent=2) + "\n")
+        with _log(folder / LOG) as write:
             for event in events:
-                log.write(as_line(event) + "\n")
-                log.flush()
+                write(as_line(event) + "\n")
                 seen.add(event)
                 if isinstance(event, Done) or (isinstance(event, Epoch) and time.monotonic() - drawn > REDRAW):
                     write_atomically(folder / CURVES, draw(seen, folder.name))
                     drawn = time.monotonic()
                 yield event
-        finally:
-            log.flush()
+    finally:
+        if not (folder / MODEL).exists():
+            _undo(folder)
+
+
+@contextmanager
+def _log(path: Path) -> Iterator[Callable[[str], object]]:
+    """What appends to a new file, every line at once on its way to the disk. Raises CannotWrite."""
+
+    def write(text: str) -> None:
+        try:
+            os.write(handle, text.encode())
+        except OSError as error:
+            raise unwritten(path, error) from None
+
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    except OSError as error:
+        raise unwritten(path, error) from None
+    try:
+        yield write
+    finally:
+        os.close(handle)
+
+
+def _undo(folder: Path) -> None:
+    """Take away what `recorded` wrote, and the folder unless somebody put something there."""
+    with suppress(OSError):
+        for name in (RECIPE, LOG, CURVES):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()

@@ -98,7 +98,7 @@ def move(
         mine[name].copy_(tensor)
     told = {name: step.told for name, step in steps.items() if step.told}
     loaded = tuple(name for name in steps if name not in told)
-    other = {name: f"{by(source.shapes[theirs[name]])} there, of other classes; as initialised" for name in kept}
+    other = {name: _other(tuple(mine[name].shape), source.shapes[theirs[name]]) for name in kept}
     skipped = {n: other.get(n, "left out by except_") for n in mine if n not in steps and not n.endswith(COUNTER)}
     return Report(source.label, label, loaded, told, skipped, tuple(left))
 
@@ -153,6 +153,10 @@ def _fitter(network: Network, source: Source, theirs: list[str]) -> Callable[[st
         return None
 
     return fit
+
+
+def _other(want: Shape, have: Shape) -> str:
+    return f"{by(have)} there, of {'other classes' if want[1:] == have[1:] else 'another size'}; as initialised"
 
 
 def _flat(one: Shape, other: Shape) -> bool:

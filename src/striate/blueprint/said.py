@@ -1,0 +1,33 @@
+"""How numbers and names are said on a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+UNSEEN = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Cn",
+    "Zl",
+    "Zp",
+}  # categories that steer a terminal, turn a line, or are no character
+
+
+def counted(n: int, noun: str) -> str:
+    """1 epoch, 1,200 epochs."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def visible(text: str, but: str = "") -> str:
+    r"""`text` with what would steer a terminal written out as JSON does (\u001b), but for the characters in `but`.
+
+    Names come from files of others: labels, paths, layers. What is JSON stays JSON, and says the same.
+    """
+    return "".join(c if c in but or unicodedata.category(c) not in UNSEEN else _escaped(c) for c in text)
+
+
+def _escaped(c: str) -> str:
+    pair = c.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{pair[i : i + 4]}" for i in range(0, len(pair), 4))

@@ -1,0 +1,12 @@
+"""What a verb says: the one place where names out of files meet a terminal."""
+
+from __future__ import annotations
+
+import click
+
+from striate.blueprint.said import visible
+
+
+def say(text: object, err: bool = False) -> None:
+    """A line or some, to stdout or stderr; what would steer the terminal is written out."""
+    click.echo(visible(str(text), but="\n\t"), err=err)
