@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from striate.blueprint.refusal import CannotRead, NotFound, Refusal
+from striate.cli.output import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -70,19 +71,19 @@ def command(file: str, column: str | None, differs: bool, skipped: bool, as_json
         )
     shown = [claim for claim in found.claims if claim.verdict == "differs" or not differs]
     if as_json:
-        click.echo(json.dumps(_json(called, found, shown), ensure_ascii=False, indent=2))
+        say(json.dumps(_json(called, found, shown), ensure_ascii=False, indent=2))
     elif sys.stdout.isatty():
-        from rich.console import Console
+        from striate.cost.terminal import looked_at
 
-        Console().print(table(called, shown))
+        looked_at().print(table(called, shown))
     else:
         for claim in shown:
-            click.echo(plain(claim))
+            say(plain(claim))
     if not as_json:
         if skipped:
             for line in found.skipped:
-                click.echo(f"line {line.line}: passed over: {line.text}")
-        click.echo(summary(found) if found.claims else f"{called} {NOTHING}")
+                say(f"line {line.line}: passed over: {line.text}")
+        say(summary(found) if found.claims else f"{called} {NOTHING}")
     return int(found.counts["differs"] > 0)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import get_terminal_size
 
 import click
 
 from striate.blueprint.window import FITS
 from striate.cli.ledger import give
+from striate.cli.output import say
 from striate.cost.memory import BYTES
 
 EXAMPLES = """\b
@@ -51,15 +54,16 @@ def command(
 ) -> None:
     """Put networks side by side: parameters, multiply-adds, memory, published accuracy, and the ratios in words."""
     from striate.cost import compare
-    from striate.cost.comparison import FORMATS
+    from striate.cost.comparison import FORMATS, table
     from striate.cost.source import argument
 
     sources = [argument(name) for net in nets for name in _matching(net)]
     compared = compare(*sources, volume=volume, batch=batch, dtype=dtype, fit=fit)
     drawn = compared.plot(plot) if plot else None  # first: where it cannot be written, nothing is
-    give(FORMATS[form](compared), out)
+    looked_at = form == "table" and out is None and sys.stdout.isatty()
+    give(table(compared, get_terminal_size().columns) if looked_at else FORMATS[form](compared), out)
     if drawn:
-        click.echo(f"Drawn: {drawn}", err=True)
+        say(f"Drawn: {drawn}", err=True)
 
 
 def _matching(net: str) -> Iterator[str]:

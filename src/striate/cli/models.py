@@ -8,9 +8,12 @@ from collections.abc import Iterable
 
 import click
 
+from striate.cli.output import say
 from striate.zoo import Network, match
 
 COLUMNS = ("name", "parameters", "MACs", "input", "year", "top-1", "")
+LEAVE = ("", "year", "top-1", "input", "MACs")  # first to last, where there is no room
+NOTE, NARROWEST = len(COLUMNS) - 1, 12  # cells
 NUMBERS = {"parameters", "MACs", "top-1"}  # flush right
 
 EXAMPLES = """\b
@@ -33,11 +36,11 @@ def command(patterns: tuple[str, ...], as_json: bool) -> None:
     """List the networks of the literature whose names fit PATTERN, or all: parameters, MACs, input, year."""
     networks = match(patterns or ("*",))
     if as_json:
-        click.echo(json.dumps([entry(network) for network in networks], indent=2, ensure_ascii=False))
+        say(json.dumps([entry(network) for network in networks], indent=2, ensure_ascii=False))
     elif sys.stdout.isatty():
         on_terminal(networks)
     else:
-        click.echo("\n".join(aligned([COLUMNS, *map(cells, networks)])))
+        say("\n".join(aligned([COLUMNS, *map(cells, networks)])))
 
 
 def entry(network: Network) -> dict[str, object]:
@@ -66,14 +69,30 @@ def aligned(lines: list[tuple[str, ...]]) -> Iterable[str]:
 
 
 def on_terminal(networks: list[Network]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in COLUMNS:
+    from striate.cost.render import roomy
+    from striate.cost.terminal import looked_at
+
+    console, lines = looked_at(), [cells(network) for network in networks]
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *lines, strict=True)]
+    widths[NOTE] = min(widths[NOTE], NARROWEST)  # it is prose, and wraps
+    kept = roomy(widths, [COLUMNS.index(title) for title in LEAVE], console.width)
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
+    for i in kept:
+        title = COLUMNS[i]
+        wide = (min(widths[0], max(8, console.width - widths[1] - 2)), *widths[1:NOTE], None)[i]
         table.add_column(
-            title, justify="right" if title in NUMBERS else "left", no_wrap=bool(title), style="" if title else "dim"
+            title,
+            justify="right" if title in NUMBERS else "left",
+            min_width=wide,
+            style="" if title else "dim",
+            overflow="fold",
         )
-    for network in networks:
-        table.add_row(*cells(network))
-    Console().print(table)
+    for line in lines:
+        table.add_row(*(line[i] for i in kept))
+    console.print(table)
+    if left := [COLUMNS[i] or "notes" for i in range(len(COLUMNS)) if i not in kept]:
+        console.print(
+            f"{console.width} columns have no room for {', '.join(left)}; --json has all there is.", style="dim"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 from striate.blueprint.refusal import Refusal
 from striate.blueprint.volume import Volume
 from striate.cost.account import Json, Ledger, ledger
-from striate.cost.render import aligned, escaped, least, piped
+from striate.cost.render import aligned, escaped, least, piped, roomy
 from striate.cost.source import source
 from striate.cost.units import memory, short, whole
 
@@ -139,6 +140,7 @@ COLUMNS: dict[str, Cell] = {
     "top-5": lambda e: f"{e.top5:.2f}" if e.top5 is not None else "",
 }
 ON_THE_LEFT = {"network"}
+LEAVE = ("year", "input", "top-5", "peak", "activations", "top-1", "MACs")  # first to last, where there is no room
 
 
 def words(comparison: Comparison) -> Iterator[str]:
@@ -163,9 +165,18 @@ def _lines(comparison: Comparison) -> list[list[str]]:
     return [[cell(entry) for cell in COLUMNS.values()] for entry in comparison.entries]
 
 
-def table(comparison: Comparison) -> str:
-    drawn = aligned(list(COLUMNS), _lines(comparison), [head not in ON_THE_LEFT for head in COLUMNS])
-    return "\n".join([title(comparison), "", *drawn, "", *words(comparison)])
+def table(comparison: Comparison, room: int | None = None) -> str:
+    """`room`: cells in a line of the terminal; the columns that do not fit are named instead."""
+    heads, lines, said = list(COLUMNS), _lines(comparison), list(words(comparison))
+    if room:
+        widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+        kept = roomy(widths, [heads.index(head) for head in LEAVE], room)
+        if left := [head for i, head in enumerate(heads) if i not in kept]:
+            said.append(f"{room} columns have no room for {', '.join(left)}; --format csv has all there is.")
+        said = [wrapped for word in said for wrapped in textwrap.wrap(word, max(room, 20))]
+        heads, lines = [heads[i] for i in kept], [[line[i] for i in kept] for line in lines]
+    drawn = aligned(heads, lines, [head not in ON_THE_LEFT for head in heads])
+    return "\n".join([title(comparison), "", *drawn, "", *said])
 
 
 def markdown(comparison: Comparison) -> str:

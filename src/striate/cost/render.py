@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from striate.blueprint.said import visible
 from striate.cost.account import COLUMNS, Ledger, Row, Totals, plain
 from striate.cost.blocks import collapsed
 from striate.cost.training import Training
@@ -31,7 +32,8 @@ def _field(row: Row, _: Totals) -> str:
 
 
 def _name(row: Row, _: Totals) -> str:
-    return f"{row.name} ×{row.repeats}" if row.repeats > 1 else row.name
+    name = visible(row.name)  # a model file's layers are called as its maker wished
+    return f"{name} ×{row.repeats}" if row.repeats > 1 else name
 
 
 def _macs(macs: int | None) -> str:
@@ -92,7 +94,7 @@ def least(totals: Totals) -> str:
 
 
 def title(ledger: Ledger) -> str:
-    return f"{ledger.network} on {ledger.input}, batch {ledger.batch}, {ledger.dtype}"
+    return f"{visible(ledger.network)} on {ledger.input}, batch {ledger.batch}, {ledger.dtype}"
 
 
 def summary(ledger: Ledger) -> list[tuple[str, str]]:
@@ -135,6 +137,16 @@ def aligned(head: Sequence[str], lines: Sequence[Sequence[str]], right: Sequence
         yield "  ".join(
             cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, widths, right, strict=True)
         ).rstrip()
+
+
+def roomy(widths: Sequence[int], leave: Sequence[int], room: int) -> list[int]:
+    """The columns that stay when those of `leave` go, in that order, until all fit into `room`, two spaces apart."""
+    kept = list(range(len(widths)))
+    for i in leave:
+        if sum(widths[k] + 2 for k in kept) - 2 <= room:
+            break
+        kept.remove(i)
+    return kept
 
 
 def table(ledger: Ledger, rows: Sequence[Row] | None = None) -> str:

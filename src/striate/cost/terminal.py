@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -18,8 +19,13 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 COLOURS = {"parameters": "blue", "macs": "green", "activation_bytes": "magenta"}
 
 
+def looked_at() -> Console:
+    """The terminal. Where NO_COLOR is set nothing but text is sent: rich by itself would keep bold and dim."""
+    return Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+
+
 def show(ledger: Ledger, rows: Sequence[Row] | None = None, console: Console | None = None) -> None:
-    console = console or Console(highlight=False)
+    console = console or looked_at()
     rows = collapsed(ledger.rows) if rows is None else rows
     chosen, lines, total = columns(rows), cells(ledger, rows), last_line(ledger, len(columns(rows)))
     widths = [
@@ -34,7 +40,7 @@ def show(ledger: Ledger, rows: Sequence[Row] | None = None, console: Console | N
             justify="right" if chosen[i].right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            min_width=widths[i] if i else 8,
+            min_width=widths[i] if i else NAME,
         )
     for row, line in zip(rows, lines, strict=True):
         style = "bold" if row.nodes > 1 else "" if row.parameters or row.macs != 0 else "dim"
@@ -55,6 +61,7 @@ def show(ledger: Ledger, rows: Sequence[Row] | None = None, console: Console | N
         )
 
 
+NAME = 8  # cells that a name is given at least
 SHARE_OF = {i: i - 1 for i in SHARES}  # a share's column stands behind what it is a share of
 
 
@@ -66,6 +73,8 @@ def fitting(chosen: Sequence[Column], widths: Sequence[int], room: int) -> tuple
         kept = [i for i in everything if chosen[i].rank <= rank]
         if sum(widths[i] + gap for i in kept) + bars * barred - gap <= room:
             break
+    while len(kept) > 2 and min(widths[0], NAME) + sum(widths[i] + gap for i in kept[1:]) > room:
+        kept.pop()  # a name may be shortened, a number never
     return kept, gap, bars
 
 
