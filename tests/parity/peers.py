@@ -60,6 +60,7 @@ PEERS = [
     *(tv(f"shufflenet_v2_x{n}") for n in ("0_5", "1_0", "1_5", "2_0")),
     *(tv(f"squeezenet1_{n}", volume="3x65x65") for n in (0, 1)),
     tv("inception_v3", volume="3x107x107", aux_logits=False, init_weights=False),
+    tv("inception_v3(aux=True)", "inception_v3", volume="3x299x299", slow=True, init_weights=False),
     *(timm(f"vgg{n}", volume="3x32x32", slow=True, double=n != "11") for n in ("11", "16_bn")),
     timm("resnet18"),
     timm("densenet121", slow=True),

@@ -28,7 +28,7 @@ ROW, COLUMN = (1, 7), (7, 1)
 def inception_v3(name: str, classes: int, aux: bool = False) -> Seq:
     """3×299×299 -> classes; with `aux` also the way out `aux`."""
     inner = {"mixed6b": 128, "mixed6c": 160, "mixed6d": 160, "mixed6e": 192}
-    head = Seq(mean=AvgPool(5, 3), reduce=conv(128, 1), conv=same(768, 5), pool=GlobalPool(), fc=Linear(classes))
+    head = Seq(mean=AvgPool(5, 3), reduce=conv(128, 1), conv=conv(768, 5), pool=GlobalPool(), fc=Linear(classes))
     return Seq(
         stem=stem(),
         mixed5b=narrow(32),
