@@ -182,6 +182,29 @@ def test_bad_input_is_met_with_a_fact_and_code_2(tmp_path: Path, arguments: list
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ledger", "{}"],
+        ["ledger", "vgg16({}=3)"],
+        ["ledger", "{}.txt"],
+        ["ledger", "alexnet", "--input", "{}"],
+        ["ledger", "alexnet", "--batch", "{}"],
+        ["ledger", "alexnet", "--set", "{}"],
+        ["ledger", "alexnet", "--{}"],
+        ["check", "{}"],
+        ["{}"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_very_long_is_not_echoed(arguments: list[str]) -> None:
+    for much in ("x" * 100_000, "x y " * 25_000):
+        done = striate(*(argument.format(much) for argument in arguments))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert 0 < len(done.stderr) < 3_000
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
     "verb", [["ledger", "resnet152"], ["ledger", "vgg16", "--format", "html"], ["compare", "vgg16", "alexnet"]]
 )
 def test_no_verb_of_cost_loads_what_it_does_not_need(verb: list[str]) -> None:

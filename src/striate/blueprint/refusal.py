@@ -7,14 +7,28 @@ valid Python; what fits, each remedy found by trying it. Nothing here is for our
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+LONGEST_WORD, LONGEST_LINE = 240, 1200  # characters; a path may have 4,096, and an argument as many as somebody typed
+
+
+def brief(text: str) -> str:
+    """What somebody is told, line by line, without the middle of what is longer than anybody reads."""
+    words = rf"\S{{{LONGEST_WORD + 1},}}"
+    lines = (re.sub(words, lambda word: _ends(word[0], LONGEST_WORD), line) for line in text.split("\n"))
+    return "\n".join(_ends(line, LONGEST_LINE) for line in lines)
+
+
+def _ends(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 4 :]}"
+
 
 class Refusal(ValueError):
-    """A fact, the numbers, the way out: `str()` is those lines.
+    """A fact, the numbers, the way out: `str()` is those lines, what is very long in them shortened.
 
     `fact` is a whole sentence ("Cannot place conv1: …"), `why` the arithmetic, `ways` what would fit. `where` names the
     place in the network or
@@ -34,7 +48,7 @@ class Refusal(ValueError):
         self.where, self.layer, self.volume = where, layer, volume
 
     def __str__(self) -> str:
-        return "\n    ".join(line for line in (self.fact, self.why, self.ways) if line)
+        return brief("\n    ".join(line for line in (self.fact, self.why, self.ways) if line))
 
 
 class CannotMake(Refusal):

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from striate.blueprint.files import REMEDIES
-from striate.blueprint.refusal import NotFound, Refusal
+from striate.blueprint.refusal import NotFound, Refusal, brief
 from striate.cli.output import say
 
 VERBS = {  # in the order of the first day; `striate.cli.VERB` has the `command`
@@ -104,7 +104,7 @@ class Verbs(click.Group):
 
 def _exit(code: int, message: str = "") -> NoReturn:
     if message:
-        say(message, err=True)
+        say(brief(message), err=True)
     try:
         sys.stdout.flush()
     except OSError:  # else the interpreter tries again on its way out, and says so
