@@ -103,6 +103,32 @@ def test_a_header_that_promises_more_than_there_is_memory(folder: Path) -> None:
     assert "Cannot hold the 90,000,000 items that train-images-idx3-ubyte.gz states in memory" in refusal(folder)
 
 
+def test_a_header_that_promises_more_than_its_file_can_hold_is_refused_unread(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 1000, 32, 32) + bytes(4000)))
+    asked: list[int] = []
+    read = gzip.GzipFile.read
+    monkeypatch.setattr(gzip.GzipFile, "read", lambda self, n=-1: asked.append(n) or read(self, n))
+    held = path.stat().st_size
+    assert refusal(folder).splitlines()[0] == (
+        f"Cannot read {path}: 1000×32×32 = 1,024,000 bytes are stated, "
+        f"its {held} compressed ones hold at most {1032 * held:,}."
+    )
+    assert sum(asked) == 16
+
+
+def test_what_follows_the_stated_bytes_is_never_unpacked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(b"\0\0\x08\x03" + struct.pack(">3I", 40, 9, 7) + bytes(50_000_000)))
+    asked: list[int] = []
+    read = gzip.GzipFile.read
+    monkeypatch.setattr(gzip.GzipFile, "read", lambda self, n=-1: asked.append(n) or read(self, n))
+    assert "2,536 bytes are stated, more were found" in refusal(folder)
+    assert max(asked) == 2521
+
+
 def test_a_file_that_is_not_there(folder: Path) -> None:
     (folder / "t10k-labels.idx1-ubyte").unlink()
     assert (

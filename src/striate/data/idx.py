@@ -20,6 +20,7 @@ from striate.data.memory import room_for
 LARGEST = 1 << 14  # an image's side
 MOST = 100_000_000  # images
 GZIP = b"\x1f\x8b"
+DENSEST = 1032  # bytes that a byte of deflate can stand for (zlib.net/zlib_tech.html)
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 NAMES = {  # split -> how its files begin; images and labels follow
     "train": ("train-images", "train-labels"),
@@ -78,6 +79,10 @@ def _read(path: Path, axes: int) -> torch.Tensor:
         shape = _header(path, _bytes(file, 4 * (1 + axes)), axes)
         size = prod(shape)
         room_for(size, f"the {shape[0]:,} items that {path.name} states")
+        if path.suffix == ".gz" and size > (most := DENSEST * path.stat().st_size):
+            stated = f"{'×'.join(map(str, shape))} = {size:,} bytes are stated"
+            fact = f"Cannot read {path}: {stated}, its {path.stat().st_size:,} compressed ones hold at most {most:,}."
+            raise CannotRead(fact, ways="It was cut short or changed; fetch it again.")
         body = _bytes(file, size + 1)
     if len(body) != size:
         header = 4 * (1 + axes)
