@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from striate.cli.output import say
+
 if TYPE_CHECKING:
     from striate.data.survey import Survey
 
@@ -44,11 +46,11 @@ def command(path: str, size: int | None, picture: Path | None, augment: str, see
     found = survey(splits, path)
     shown = _draw(splits, chain, seed, picture, path) if picture else 0
     if as_json:
-        click.echo(json.dumps(found.to_json(), ensure_ascii=False))
+        say(json.dumps(found.to_json(), ensure_ascii=False))
         return
-    click.echo("\n".join(report(found)))
+    say("\n".join(report(found)))
     if picture:
-        click.echo(f"{picture}: {shown} images as the network will see them, {splits.preprocessing.volume}")
+        say(f"{picture}: {shown} images as the network will see them, {splits.preprocessing.volume}")
 
 
 def _draw(splits: Any, chain: Any, seed: int, picture: Path, title: str) -> int:

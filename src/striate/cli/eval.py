@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from striate.blueprint.said import counted, visible
+from striate.cli.output import say
+
 if TYPE_CHECKING:
     from striate.training import Metrics
 
 EXAMPLES = """\b
 Examples:
-  striate eval runs/lenet5                              on the digits' test images
+  striate eval runs/demo                                on the digits' test images (striate demo makes this run)
   striate eval runs/photos --data photos/ --confusion   which classes it mistakes for which
   striate eval runs/photos/model.safetensors --data photos/ --split train
-  striate eval runs/lenet5 --json | jq .per_class
+  striate eval runs/demo --json | jq .per_class
 
 MODEL is a model file or a run's folder. Images are prepared as the model's file says.
 """
@@ -41,32 +44,31 @@ def command(model: Path, data: str, split: str, seed: int | None, confusion: boo
     network = load(model_file(model))
     splits = images_for(network, data, seed)
     for skipped in splits.skipped:
-        click.echo(f"Left out: {skipped.reason}", err=True)
+        say(f"Left out: {skipped.reason}", err=True)
     metrics = evaluate(network, splits.test if split == "test" else splits.train)
     if as_json:
-        click.echo(
-            json.dumps({"model": str(model), "data": data, "split": split, **metrics.to_json()}, ensure_ascii=False)
-        )
+        say(json.dumps({"model": str(model), "data": data, "split": split, **metrics.to_json()}, ensure_ascii=False))
         return
-    click.echo(f"{model} on {metrics.examples:,} {split} images of {data}: {splits.told}")
-    click.echo("\n".join(report(metrics)))
+    say(f"{model} on {counted(metrics.examples, split + ' image')} of {data}: {splits.told}")
+    say("\n".join(report(metrics)))
     if confusion:
-        click.echo("\n" + "\n".join(table(metrics)))
+        say("\n" + "\n".join(table(metrics)))
 
 
 def report(metrics: Metrics) -> list[str]:
-    wide = max(map(len, metrics.classes))
+    named = {name: visible(name) for name in metrics.classes}
+    wide = max(map(len, named.values()))
     of = metrics.confusion.sum(1).tolist()
     lines = [f"top-1 {metrics.top1:.2%}   top-5 {metrics.top5:.2%}   loss {metrics.loss:.4f}", ""]
     for name, share in metrics.per_class.items():
         count = of[metrics.classes.index(name)]
-        lines.append(f"{name:{wide}}  {share:7.2%} of {count:,}")
+        lines.append(f"{named[name]:{wide}}  {share:7.2%} of {count:,}")
     return lines
 
 
 def table(metrics: Metrics) -> list[str]:
     """Rows are what the images are, columns what they were taken for; 0 is a dot."""
-    rows, classes = metrics.confusion.tolist(), metrics.classes
+    rows, classes = metrics.confusion.tolist(), [visible(name) for name in metrics.classes]
     wide = max(4, *(len(f"{n:,}") + 1 for row in rows for n in row), *(len(name) + 1 for name in classes))
     head = " " * wide + "".join(f"{name:>{wide}}" for name in classes) + "   taken for"
     return [

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from striate.cli.output import say
 from striate.cost.memory import STATE
 
 EXAMPLES = """\b
@@ -62,5 +63,5 @@ def command(
         raise Refusal(f"Cannot leave {reserve} of {memory(there)} free: nothing would be left.")
     how = {"optimizer": optimizer, "precision": precision, "checkpointing": checkpointing}
     found = fit(argument(net), left, volume, **how)  # type: ignore[arg-type]
-    click.echo(json.dumps(found.to_json(), ensure_ascii=False) if as_json else str(found))
+    say(json.dumps(found.to_json(), ensure_ascii=False) if as_json else str(found))
     return 0 if found.batch else 1

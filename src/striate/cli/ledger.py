@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from striate.blueprint.said import counted
 from striate.blueprint.window import FITS
+from striate.cli.output import say
 from striate.cost.memory import BYTES, STATE
 
 if TYPE_CHECKING:
@@ -137,14 +139,14 @@ def _numbers(given: tuple[str, ...]) -> dict[str, int]:
 def give(text: str, out: Path | None) -> None:
     """To the file, or to stdout."""
     if out is None:
-        click.echo(text)
+        say(text)
         return
     from striate.blueprint.files import write_atomically
 
-    click.echo(f"Written: {write_atomically(out, text + chr(10))}", err=True)
+    say(f"Written: {write_atomically(out, text + chr(10))}", err=True)
 
 
 def _skipped(named: Source) -> None:
     if named.skipped:
-        lines = f"{len(named.skipped)} lines of {named.name}"
-        click.echo(f"Passed over {lines} that say nothing of it; striate check --skipped shows them.", err=True)
+        lines = f"{counted(len(named.skipped), 'line')} of {named.name}"
+        say(f"Passed over {lines} that say nothing of it; striate check --skipped shows them.", err=True)

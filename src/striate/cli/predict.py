@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 
 from striate.blueprint.refusal import CannotRead
+from striate.blueprint.said import visible
+from striate.cli.output import say
 
 EXAMPLES = """\b
 Examples:
-  striate predict runs/demo seven.png
+  striate predict runs/demo runs/demo/digits/7.png             what striate demo left
   striate predict runs/photos/model.safetensors *.jpg
   striate predict runs/photos cat.jpg --top 1
   striate predict runs/photos *.jpg --json | jq -r '[.image, .classes[0].label] | @tsv'
@@ -38,13 +40,13 @@ def command(model: Path, images: tuple[str, ...], top: int, as_json: bool) -> No
         try:
             [found] = predict([image])
         except CannotRead as refusal:
-            click.echo(str(refusal), err=True)
+            say(str(refusal), err=True)
             unread += 1
             continue
         if as_json:
             said = [{"label": label, "probability": round(p, 6)} for label, p in found]
-            click.echo(json.dumps({"image": image, "classes": said}, ensure_ascii=False))
+            say(json.dumps({"image": image, "classes": said}, ensure_ascii=False))
         else:
-            click.echo(f"{image}: " + ", ".join(f"{label} {p:.1%}" for label, p in found))
+            say(f"{visible(image)}: " + ", ".join(f"{visible(label)} {p:.2%}" for label, p in found))
     if unread:
         sys.exit(2)
