@@ -60,9 +60,10 @@ def test_a_failure_at_any_step_leaves_the_old_file_alone(
     def fail(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    with monkeypatch.context() as patch, pytest.raises(CannotWrite, match=os.strerror(code).lower()) as refused:
+    with monkeypatch.context() as patch:
         patch.setattr(os, step, fail)
-        write_atomically(place, b"new")
+        with pytest.raises(CannotWrite, match=os.strerror(code).lower()) as refused:
+            write_atomically(place, b"new")
     assert str(place) in str(refused.value)
     assert place.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
@@ -72,9 +73,10 @@ def test_being_stopped_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", stop)
-        write_atomically(tmp_path / "a", b"new")
+        with pytest.raises(KeyboardInterrupt):
+            write_atomically(tmp_path / "a", b"new")
     assert os.listdir(tmp_path) == []
 
 
