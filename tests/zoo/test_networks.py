@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 
 import pytest
 
@@ -115,3 +116,12 @@ def test_patterns_name_networks_in_the_tables_order() -> None:
     assert names == ["lenet5", "lenet5_paper", "vgg11", "vgg13", "vgg16", "vgg19"]
     with pytest.raises(NotFound, match="No network"):
         zoo.match(["vgg*", "no*such*"])
+
+
+def test_an_option_that_is_not_there_is_named_in_python_too() -> None:
+    with pytest.raises(NotFound, match=r'No option of lenet5 "klasses"\. Near: classes'):
+        zoo.lenet5(klasses=10)
+    with pytest.raises(CannotMake, match="it is given 7 without a name"):
+        zoo.lenet5(7)
+    assert list(signature(zoo.googlenet).parameters) == list(zoo.options("googlenet"))
+    assert zoo.lenet5(classes=7) == zoo.call("lenet5(classes=7)")[1]

@@ -53,6 +53,7 @@ class Volume(NamedTuple):
         """Itself, or CannotMake where an axis is empty, no whole number or beyond any honest network."""
         for axis, n in zip(self._fields, self, strict=True):
             said = "×".join(map(str, self))
+            axis = axis.replace("channels", "number of channels")
             if not isinstance(n, Integral):
                 raise CannotMake(f"Cannot start from {said}: its {axis} is {n!r}; it must be a whole number.")
             if not 1 <= n <= LIMIT:

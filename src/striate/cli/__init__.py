@@ -47,10 +47,12 @@ Examples:
 striate VERB --help has all of a verb's options, with examples.
 """
 
-IN_OUR_WORDS = [  # click's, and what we say
+IN_OUR_WORDS: list[tuple[str, Any]] = [  # click's, and what we say
     (r"is not a valid integer( range)?", "is not a whole number"),
     (r"is not a valid float( range)?", "is not a number"),
     (r"is not a valid", "is not a"),
+    (r"is not in the range (\d+)<=x<=(\d+)", lambda found: f"is not from {int(found[1]):,} to {int(found[2]):,}"),
+    (r"is not in the range x>=(\d+)", r"is not \1 or more"),
 ]
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +33,7 @@ FILES = {
     ".safetensors",
     ".striate",
 }  # a name that ends so is a file's, even where there is none
+NO_FILE = "A network is a file, one of the zoo (striate models), or its text itself, in quotes."
 SOMEBODYS = re.compile(r"(timm|torchvision|[^\n(]+\.py):[\w.]")  # a module of a library's, or in a file of code
 LONGEST = 16 * 2**20  # bytes of a text that describes a network; the longest of the zoo takes some 100,000
 
@@ -115,7 +119,11 @@ def _is_call(text: str) -> re.Match[str] | None:
 
 def _named(text: str, choice: Choice = UNSAID) -> Source:
     """A zoo name or call where it looks like one; else a notation."""
-    if (call := _is_call(text)) and call[1] not in LAYERS and call[1] not in WIRINGS:
+    opened = re.fullmatch(r"\s*([\w.-]+)\s*\([^)]*", text)
+    opened = (
+        opened if opened and opened[1] in import_module("striate.zoo").NETWORKS else None
+    )  # its bracket is not closed
+    if (call := opened or _is_call(text)) and call[1] not in LAYERS and call[1] not in WIRINGS:
         from striate import zoo
 
         entry, blueprint = zoo.call(text.strip())
@@ -153,8 +161,21 @@ def from_file(path: str | Path, choice: Choice = UNSAID) -> Source:
     except (OSError, ValueError) as error:
         if isinstance(error, Refusal):
             raise
-        raise CannotRead(f"Cannot read {path}: {(getattr(error, 'strerror', None) or str(error)).lower()}.") from None
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise CannotRead(f"Cannot read {path}: {why}.", ways=_instead(path)) from None
     return _from_json(text, path) if path.suffix == ".json" else from_text(text, path.name, choice)
+
+
+def _instead(path: Path) -> str:
+    """What there is where a file is not."""
+    folder = path.parent
+    with suppress(OSError, ValueError):
+        if not folder.is_dir():
+            return f"There is no folder {folder}. A network of the zoo is named without one: striate models"
+        if not path.exists():
+            found = get_close_matches(path.name, os.listdir(folder))
+            return f"Near: {', '.join(str(folder / name) for name in found)}." if found else NO_FILE
+    return ""
 
 
 def _from_json(text: str, path: Path) -> Source:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import partial
 from importlib import import_module
-from inspect import signature
+from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any
 
 from striate.blueprint.refusal import CannotMake, CannotRead, NotFound
@@ -65,12 +65,29 @@ def call(text: str) -> tuple[Network, Blueprint]:
     name, said = _read(text)
     network = find(name)
     there = options(name)
+    _known(name, said)
     for option, value in said.items():
-        if option not in there:
-            raise NotFound(f"option of {name}", option, there)
         if type(value) is not type(there[option]) and not (isinstance(there[option], float) and type(value) is int):
             raise CannotMake(f"Cannot make {name}: {option} is {value!r}; it must be like {there[option]!r}.")
     return network, _family(name)(name, **there | said)
+
+
+def _known(name: str, said: Iterable[str]) -> None:
+    there = options(name)
+    for option in said:
+        if option not in there:
+            raise NotFound(f"option of {name}", option, there)
+
+
+def _make(name: str, /, *places: object, **said: Any) -> Blueprint:
+    """What `striate.zoo.NAME(**options)` calls."""
+    if places:
+        raise CannotMake(
+            f"Cannot make {name}: it is given {places[0]!r} without a name.",
+            ways=f"Its options are said by name: {', '.join(options(name)) or 'it has none'}.",
+        )
+    _known(name, said)
+    return _family(name)(name, **options(name) | said)
 
 
 def _read(text: str) -> tuple[str, dict[str, Any]]:
@@ -80,6 +97,8 @@ def _read(text: str) -> tuple[str, dict[str, Any]]:
     )
     if len(text) > LONGEST:
         raise wanted
+    if text.count("(") > text.count(")"):
+        raise CannotRead(f'Cannot read "{shown}" as a network: its bracket is not closed.', ways=f"Written: {shown})")
     if "(" not in text:
         return text.strip(), {}
     try:
@@ -106,7 +125,10 @@ class NoNetwork(NotFound, AttributeError):
 def __getattr__(name: str) -> Callable[..., Blueprint]:
     if name not in NETWORKS:
         raise NoNetwork("network", name, NETWORKS, see="striate models")
-    return partial(_family(name), name, **options(name))
+    make = partial(_make, name)
+    there = [Parameter(option, Parameter.KEYWORD_ONLY, default=value) for option, value in options(name).items()]
+    make.__signature__ = Signature(there)  # type: ignore[attr-defined]  # for help() and whoever completes a call
+    return make
 
 
 def __dir__() -> list[str]:
