@@ -284,3 +284,46 @@ def test_the_pages_python_does_what_it_says():
     for code in blocks("python"):
         exec(code, names)
     assert names
+
+
+WIRED = """input 3x16x16
+stem: conv 4 3x3 padding 1
+2 * residual {
+  conv 4 3x3 padding 1
+  relu
+}
+down: residual { conv 8 3x3 stride 2 padding 1 } project { conv 8 2x2 stride 2 }
+arms: concat {
+  left: conv 2 1x1
+  right: { relu; conv 2 1x1 }
+}
+dense {
+  conv 2 1x1
+}
+gate {
+  globalpool
+  conv 6 1x1
+}
+tap aux head { globalpool
+  linear 3 }
+shared twin conv 4 1x1
+dag x {
+  a: x -> conv 4 1x1
+  sum: (a, x) -> add
+} -> sum
+"""
+
+
+def test_each_node_of_a_text_has_its_line() -> None:
+    reading = read(WIRED)
+    lines = WIRED.split("\n")
+    words = {"Conv": "conv", "Linear": "linear", "GlobalPool": "globalpool", "Activation": "relu"}
+    graph = draft(reading.blueprint, reading.volume or "3x16x16")
+    for node in graph.nodes[1:]:
+        assert node.name in reading.lines, (node.name, reading.lines)
+        stands = lines[reading.lines[node.name] - 1]
+        word = words.get(type(node.op).__name__)
+        assert word is None or word in stands, (node.name, stands)
+    assert reading.lines["1.body.0"] == reading.lines["2.body.0"] == 4
+    assert read("conv 4 3x3").lines == {"": 1}
+    assert read("\nresidual {\n  conv 4 3x3 padding 1\n}").lines == {"": 2, "body": 2, "body.0": 3}

@@ -141,7 +141,8 @@ BAD: list[tuple[list[str], str]] = [
     (["ledger", "vgg16", "--depth", "0"], "Cannot read --depth: 0 is not 1 or more."),
     (["ledger", "vgg16", "--input", "0x3x3"], "its number of channels is 0; it must be from 1 to"),
     (["ledger", "nodir/x.md"], "There is no folder nodir. A network of the zoo is named without one: striate models"),
-    (["ledger", "con.txt"], "Near: conv.txt."),
+    (["ledger", "lines.txt"], "on 6×28×28\n    line 3: c2: conv 16 5x5 stride 2\n    (28 - 5)/2 + 1"),
+    (["ledger", "con.txt"], "Near: conv.txt"),
     (["ledger", "resnet50("], "its bracket is not closed.\n    Written: resnet50()"),
     (["ledger", "resnet50(classes=3"], "Written: resnet50(classes=3)"),
     (["ledger", "vgg16", "--dtype", "int4"], "Cannot read --dtype"),
@@ -177,6 +178,7 @@ def test_bad_input_is_met_with_a_fact_and_code_2(tmp_path: Path, arguments: list
         "deep.json": b"[" * 100_000,
         "slip.txt": b"conv 6 5x5\nmaxpoool 2",
         "conv.txt": b"conv 6 5x5",
+        "lines.txt": b"input 1x32x32\nc1: conv 6 5x5\nc2: conv 16 5x5 stride 2\nlinear 10\n",
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)

@@ -38,6 +38,7 @@ class Refusal(ValueError):
     fact: str
     why: str
     ways: str
+    written: str = ""  # where the text that the network was read from says so: "line 4: conv 16 5x5 stride 2"
     remedies: tuple[Any, ...] = ()  # each change that was tried and fits, least first
 
     def __init__(
@@ -48,7 +49,7 @@ class Refusal(ValueError):
         self.where, self.layer, self.volume = where, layer, volume
 
     def __str__(self) -> str:
-        return brief("\n    ".join(line for line in (self.fact, self.why, self.ways) if line))
+        return brief("\n    ".join(line for line in (self.fact, self.written, self.why, self.ways) if line))
 
 
 class CannotMake(Refusal):

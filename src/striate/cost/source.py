@@ -6,9 +6,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
@@ -19,9 +19,9 @@ from striate.blueprint.graph import Graph, Node, draft
 from striate.blueprint.layer import Layer
 from striate.blueprint.layers import LAYERS
 from striate.blueprint.modelfile import MODEL, model_file, read_header
-from striate.blueprint.notation.text import UNSAID, Choice, without_choice
+from striate.blueprint.notation.text import UNSAID, WIDEST, Choice, without_choice
 from striate.blueprint.passes import replay
-from striate.blueprint.refusal import CannotRead, NotFound, Refusal
+from striate.blueprint.refusal import CannotJoin, CannotPlace, CannotRead, NotFound, Refusal
 from striate.blueprint.volume import Volume
 from striate.blueprint.window import FITS
 from striate.blueprint.wiring import WIRINGS, Blueprint, Wiring
@@ -48,6 +48,9 @@ class Source:
     network: Blueprint | Graph | Callable[[Any], Graph]
     volume: Volume | None = None
     skipped: tuple[Any, ...] = ()  # lines of a listing that say nothing of the network
+    lines: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of a text: the line that each node stands on, and its number
     entry: Any = None  # what the zoo knows of it: year, published accuracies
 
     def graph(self, volume: Volume | str | None = None, fit: str | None = None) -> Graph:
@@ -66,10 +69,20 @@ class Source:
                 ways="Say it: 3x224x224, channels × height × width (--input on the command line, volume= in Python).",
             )
         if isinstance(self.network, Layer | Wiring):
-            return draft(self.network, volume, fit, published=self.entry and self.entry.input)
+            try:
+                return draft(self.network, volume, fit, published=self.entry and self.entry.input)
+            except (CannotPlace, CannotJoin) as refusal:
+                refusal.written = self._line(refusal.where)
+                raise
         if fit is not None:
             raise Refusal(f"Cannot give {self.name} a fit: a module has torch's, which floors.", ways="Leave fit out.")
         return self.network(volume)
+
+    def _line(self, name: str) -> str:
+        """Where the text says that node, or what it stands in."""
+        while name and name not in self.lines:
+            name = name.rpartition(".")[0]
+        return self.lines.get(name, "")
 
 
 def _fitted(node: Node, fit: str | None) -> Layer | str:
@@ -138,7 +151,9 @@ def from_text(text: str, name: str, choice: Choice = UNSAID) -> Source:
     from striate.blueprint.notation import read
 
     reading = read(text, choice=choice)
-    return Source(name, reading.blueprint, reading.volume, tuple(reading.skipped))
+    said = text.split("\n")
+    lines = {node: f"line {n}: {said[n - 1].strip()[:WIDEST]}" for node, n in reading.lines.items() if said[1:]}
+    return Source(name, reading.blueprint, reading.volume, tuple(reading.skipped), lines)
 
 
 def from_file(path: str | Path, choice: Choice = UNSAID) -> Source:

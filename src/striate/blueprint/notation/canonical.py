@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from bisect import bisect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any, NamedTuple, TypeVar
 
@@ -42,6 +43,7 @@ ELSEWHERE = {  # what people write who come from elsewhere, or a line too late
     "seq": "A sequence is { … }.",
     "sequential": "A sequence is { … }.",
 }
+ROOMS = {"dense": ("block",), "body": ("body",), "project": ("project",), "gate": ("gate",)}  # as wirings draw them
 Made = TypeVar("Made")
 
 
@@ -66,6 +68,8 @@ class _Reader(Tokens):
         super().__init__(text)
         self.words = known
         self.drawn = self.here = 0
+        self.path: tuple[str, ...] = ()  # the names of all that is open
+        self.spots: list[tuple[str, int]] = []  # each part's path, and the character at which it begins
 
     # ── the whole, and sequences ──
 
@@ -79,7 +83,18 @@ class _Reader(Tokens):
         if not parts:
             self.stop("there is no layer in this text.", EXAMPLE)
         alone = len(parts) == 1 and parts[0].name is None and not parts[0].repeated
-        return Reading(parts[0].part if alone else Seq(**_named(parts)), volume)
+        return Reading(parts[0].part if alone else Seq(**_named(parts)), volume, lines=self.places(alone))
+
+    def places(self, alone: bool) -> dict[str, int]:
+        """The line of each part by its path, as the graph's nodes are named; a part alone has no name."""
+        breaks = [found.start() for found in re.finditer("\n", self.text)]
+        return {path.partition(".")[2] if alone else path: bisect(breaks, at) + 1 for path, at in self.spots}
+
+    @contextmanager
+    def inside(self, *names: str) -> Iterator[None]:
+        before, self.path = self.path, (*self.path, *names)
+        yield
+        self.path = before
 
     def volume(self) -> Volume:
         token = self.token
@@ -92,8 +107,8 @@ class _Reader(Tokens):
         self.line_ends("the input's size")
         return volume
 
-    def items(self, opening: Token | None) -> list[_Item]:
-        """Parts until the } that answers `opening`, or the end of the text."""
+    def items(self, opening: Token | None, *within: str) -> list[_Item]:
+        """Parts, each `within` a room of its own, until the } that answers `opening`, or the end of the text."""
         parts: list[_Item] = []
         seen: set[str] = set()
         while True:
@@ -110,17 +125,28 @@ class _Reader(Tokens):
             start, before = self.token, self.drawn
             name = self.name() if self.after(start.end).kind == ":" else None
             times = self.times(name)
-            part = self.part(())
+            mark, first = len(self.spots), name or str(len(parts))
+            self.spots.append((".".join((*self.path, first)), start.at))
+            with self.inside(first, *within):
+                part = self.part(())
             self.drawn = before + (self.drawn - before) * (1 if times is None else times)
             if self.drawn > MOST_NODES:
                 self.stop(f"with this, {self.drawn:,} parts would be drawn; {MOST_NODES:,} are the most.", at=start)
+            end = len(self.spots)
             for _ in range(1 if times is None else times):
                 key = name or str(len(parts))
                 if key in seen:
                     self.stop(f"two parts are called {short(key)}; each has a name of its own.", at=start)
                 seen.add(key)
                 parts.append(_Item(name, key, part, times is not None))
+                if key != first:
+                    self.again(mark, end, first, key)
             self.line_ends("a part")
+
+    def again(self, mark: int, end: int, first: str, key: str) -> None:
+        """The spots of a repeat's first part, for another."""
+        old, new = (".".join((*self.path, name)) for name in (first, key))
+        self.spots += [(new + path[len(old) :], at) for path, at in self.spots[mark:end]]
 
     def name(self) -> str:
         token = self.token
@@ -153,6 +179,7 @@ class _Reader(Tokens):
         with self.deeper():
             self.drawn += 1
             token = self.token
+            self.spots.append((".".join(self.path), token.at))
             if self.eat("{"):
                 return Seq(**_named(self.items(token)))
             if self.eat("("):
@@ -167,7 +194,7 @@ class _Reader(Tokens):
             word = token.said.lower()
             if word in BLOCKS:
                 opening = self.need("{", f"behind {word}")
-                return self.made(token, BLOCKS[word], _named(self.items(opening)))
+                return self.made(token, BLOCKS[word], _named(self.items(opening, *ROOMS.get(word, ()))))
             if word in WIRED:
                 return self.made(token, WIRED[word], self.wired(WIRED[word], follow))
             if word == "dag":
@@ -200,10 +227,12 @@ class _Reader(Tokens):
             if field.name == "name":
                 values["name"] = self.name_said("a name")
             else:
-                values[field.name] = self.part((*follow, optional) if optional else follow)
+                with self.inside(*ROOMS.get(field.name, ())):
+                    values[field.name] = self.part((*follow, optional) if optional else follow)
         if optional and self.token.said == optional:
             self.next()
-            values[optional] = self.part(follow)
+            with self.inside(*ROOMS.get(optional, (values.get("name", ""),))):
+                values[optional] = self.part(follow)
         return values
 
     def layer(self, word: Word, token: Token, follow: tuple[str, ...]) -> Layer:
@@ -301,7 +330,9 @@ class _Reader(Tokens):
             inputs, _ = self.wires()
             self.need("->", "behind what a step reads, as in y: x -> relu")
             join = self.token.said in JOINS and self.after(self.token.end).kind != "{"
-            steps.append((name, self.next().said if join else self.part(()), inputs))
+            with self.inside(name):
+                self.spots.append((".".join(self.path), self.token.at))
+                steps.append((name, self.next().said if join else self.part(()), inputs))
             self.drawn += join
             self.line_ends("a step")
             self.lines()

@@ -37,6 +37,7 @@ class Reading(NamedTuple):
     skipped: tuple[Skipped, ...] = ()
     claims: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()  # what the text leaves open, and what was taken
+    lines: Mapping[str, int] = MappingProxyType({})  # of the canonical form: where each part stands, by its node's name
 
 
 class Choice(NamedTuple):
