@@ -95,7 +95,7 @@ def test_a_slip_is_met_with_what_is_near(arguments: list[str], says: str) -> Non
         ([], "striate probe needs NET."),
         (["a", "b"], "striate probe: got unexpected extra argument (b)."),
         (["a", "--batch", "two"], "Cannot read --batch: 'two' is not a whole number."),
-        (["a", "--batch", "0"], "Cannot read --batch: 0 is not in the range x>=1."),
+        (["a", "--batch", "0"], "Cannot read --batch: 0 is not 1 or more."),
         (["a", "--dtype", "int"], "Cannot read --dtype: 'int' is not one of 'float32', 'bfloat16'."),
         (["a", "--batch"], "striate probe: option '--batch' requires an argument."),
         (["a", "--bacth", "2"], 'No option "--bacth". Near: --batch. All of them: striate probe --help'),
