@@ -155,6 +155,16 @@ def test_a_size_that_does_not_fit_comes_with_one_that_does() -> None:
     fit("lenet5", "digits", size=sizes[0])
 
 
+@pytest.mark.parametrize(("size", "least"), [(1, 16), (31, 32)])
+def test_a_size_too_small_comes_with_the_option_and_the_least(size: int, least: int) -> None:
+    done = striate("train", "lenet5", "--size", size)
+    assert done.exit_code == 2
+    assert f"--size {least}, the smallest from there on that lenet5 takes" in done.stderr
+    assert fit("lenet5", "digits", size=least).graph.volume == (1, least, least)
+    with pytest.raises(CannotPlace):
+        fit("lenet5", "digits", size=least - 1)
+
+
 def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     done = striate("train", "lenet5", "--out", tmp_path / "file" / "run")

@@ -161,7 +161,7 @@ def watched(events: Iterator[Event], control: Control) -> tuple[Path, Done]:
 def stopped(done: Done, folder: Path) -> str:
     """What a run holds that was ended by hand."""
     if not done.kept:
-        return "Stopped before the first step was done: there is no model, and no folder was left."
+        return "Stopped before there was a model to keep: no folder was left."
     right = f", {done.top1:.2%} of the images held out" if done.top1 is not None else ""
     saved = f"model.safetensors (as after epoch {done.kept}{right}), recipe.json, log.jsonl, curves.png"
     return f"Stopped after step {done.step:,}, in epoch {done.epoch}. Saved in {folder}/: {saved}"

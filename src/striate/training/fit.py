@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from striate.blueprint import CannotLoad, CannotTrain, Graph, replace_head, without_softmax
+from striate.blueprint import (
+    CannotLoad,
+    CannotPlace,
+    CannotTrain,
+    Graph,
+    Refusal,
+    Volume,
+    replace_head,
+    without_softmax,
+)
 from striate.blueprint.modelfile import model_file
-from striate.cost.source import argument
+from striate.blueprint.sliding import Remedy
+from striate.cost.source import Source, argument
 from striate.data import Splits, open_data
 
 if TYPE_CHECKING:
     from striate.nn import Network
     from striate.nn.weights import Report
+
+LARGEST = 512  # side of images tried
 
 
 class Fitted(NamedTuple):
@@ -35,7 +49,12 @@ def fit(network: str, data: str | Path, size: int | None = None, seed: int = 0) 
     """
     found = argument(network)
     splits = open_data(data, size or (found.volume.grid if found.volume else None), seed=seed)
-    graph = without_softmax(found.graph(splits.preprocessing.volume))
+    try:
+        graph = without_softmax(found.graph(splits.preprocessing.volume))
+    except CannotPlace as refusal:
+        tried = refusal.search
+        refusal.search = lambda: [*tried(), *_smallest(found, splits.preprocessing.volume)]
+        raise
     if not graph.output.is_vector:
         raise CannotTrain(
             f"Cannot train {found.name}: it gives {graph.output}, not one number for each class.",
@@ -46,6 +65,16 @@ def fit(network: str, data: str | Path, size: int | None = None, seed: int = 0) 
         graph = replace_head(graph, len(splits.classes))
     a_file = model_file(network) if isinstance(found.network, Graph) else None
     return Fitted(found.name, graph, splits, a_file if a_file and a_file.suffix == ".safetensors" else None)
+
+
+def _smallest(found: Source, volume: Volume) -> Iterator[Remedy]:
+    """The least side of images that the network takes, if it is larger than theirs."""
+    for side in range(min(volume.grid) + 1, LARGEST + 1):
+        with suppress(Refusal):
+            on = volume._replace(height=side, width=side)
+            text = f"--size {side}, the smallest from there on that {found.name} takes"
+            yield Remedy(text, found.network, on, found.graph(on).output)
+            return
 
 
 def started(fitted: Fitted, seed: int = 0, fresh: bool = False) -> tuple[Network, Report | None]:
