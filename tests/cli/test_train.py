@@ -121,7 +121,7 @@ REFUSED = [
     (["train", "lenet6"], 'No network "lenet6". Near: lenet5'),
     (["train", "lenet5", "--data", "nosuch"], "Cannot read data from nosuch: it is not there."),
     (["train", "lenet5", "--lr", "-1"], "Cannot train with lr=-1.0: it must be greater than 0."),
-    (["train", "lenet5", "--epochs", "0"], "Cannot read --epochs: 0 is not in the range x>=1."),
+    (["train", "lenet5", "--epochs", "0"], "Cannot read --epochs: 0 is not 1 or more."),
     (["train", "lenet5", "--set", "momentun=0.5"], 'No field of a recipe "momentun". Near: momentum'),
     (["train", "lenet5", "--set", "lr"], 'Cannot set "lr": it is written FIELD=VALUE'),
     (["train", "lenet5", "--set", "optimizer=adam"], 'No optimizer "adam". Near: adamw.'),
