@@ -161,6 +161,16 @@ def test_numbers_that_are_no_longer_numbers_stop_it_and_the_best_stays(digits: S
     assert json.loads((tmp_path / "a" / "log.jsonl").read_text().splitlines()[-1])["event"] == "warning"
 
 
+def test_a_model_with_a_statistic_that_is_no_number_is_not_kept_and_said_so(digits: Splits, tmp_path: Path) -> None:
+    model = network(Seq(norm=BatchNorm(), fc=Linear(10)))
+    model.norm.running_var.fill_(float("inf"))
+    events = list(train(model, digits, epochs=1, out=tmp_path / "run"))
+    assert [e.text for e in events if isinstance(e, Warning)] == [
+        "The model of epoch 1 is not kept: norm.running_var is not finite."
+    ]
+    assert not any(isinstance(event, Checkpoint) for event in events)
+
+
 def test_a_layer_that_overflows_is_named(digits: Splits) -> None:
     model = network()
     with torch.no_grad():

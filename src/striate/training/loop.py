@@ -109,10 +109,13 @@ def _events(course: Lesson, folder: Path | None, control: Control) -> Iterator[E
         now = Epoch(epoch, step, losses / seen, loss_held, top1, seconds, seen / seconds)
         yield now
         highest = max(highest, top1 or 0.0)
-        if _as_good(now, highest, len(course.held or ())) and _finite(model):
-            kept = now
-            if folder:
-                yield _saved(course, folder / MODEL, now)
+        if _as_good(now, highest, len(course.held or ())):
+            if odd := _not_finite(model):
+                yield Warning(f"The model of epoch {epoch} is not kept: {odd} is not finite.")
+            else:
+                kept = now
+                if folder:
+                    yield _saved(course, folder / MODEL, now)
         if control.stopped:
             break
     yield Done(not control.stopped, epoch, step, kept.epoch, kept.top1, time.perf_counter() - start)
@@ -148,8 +151,10 @@ def _as_good(now: Epoch, highest: float, held: int) -> bool:
     return now.top1 is None or now.top1 >= highest - sqrt(highest * (1 - highest) / held)
 
 
-def _finite(model: nn.Module) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values() if tensor.is_floating_point())
+def _not_finite(model: nn.Module) -> str:
+    """The first weight or statistic that is no longer a number; "" where all are."""
+    state = ((name, tensor) for name, tensor in model.state_dict().items() if tensor.is_floating_point())
+    return next((name for name, tensor in state if not tensor.isfinite().all()), "")
 
 
 def _saved(course: Lesson, path: Path, now: Epoch) -> Checkpoint:
