@@ -3,10 +3,13 @@
 Peers run on meta tensors (no arithmetic, as fast as they go; fvcore's tracing takes only real ones), on the networks
 that striate builds and, where torchvision has the same network, on torchvision's own. Where totals differ, the
 difference is explained by rows, and what the explanations leave over is shown.
+
+    python benchmarks/ledger.py [--times]
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -17,7 +20,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parent)]
 
-from _harness import Json, ratios, record, rounds  # noqa: E402
+from _harness import RESULTS, Json, ratios, record, rounds  # noqa: E402
 from striate import build, ledger  # noqa: E402
 from striate.cost import Ledger  # noqa: E402
 from striate.zoo import NETWORKS  # noqa: E402
@@ -137,8 +140,9 @@ def torchvision_s(name: str) -> Callable[[str], Any] | None:
 
 def main() -> None:
     logging.disable(logging.WARNING)
-    totals: Json = {}
-    for name in NETWORKS:
+    again = "--times" in sys.argv  # the totals as they were recorded, the times anew
+    totals: Json = json.loads((RESULTS / "ledger.json").read_text(encoding="utf-8"))["totals"] if again else {}
+    for name in () if again else NETWORKS:
         priced = ledger(name)
         totals[name] = compare(partial(ours, name), priced)
         if theirs := torchvision_s(name):
