@@ -31,7 +31,7 @@ NETWORKS = (
     *("googlenet", "inception_v3", "inception_v4", "xception", "resnet18", "resnet50", "resnet152", "resnet110"),
     *("wide_resnet28_10", "resnext50_32x4d", "densenet121", "densenet_bc100_k12", "senet154", "squeezenet1_1"),
     *("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "shufflenet_v2_x1_0", "efficientnet_b0", "nasnet_mobile"),
-    *("dqn_2015", "alphago_192"),
+    "dqn_2015",
 )
 BATCHES = (4, 32, 128)
 WAYS: dict[str, Json] = {
