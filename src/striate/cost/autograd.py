@@ -25,6 +25,7 @@ PRODUCTS = {
     "einsum",
 }  # under autocast these read bfloat16 copies
 FLOATS = {"PositionBias", "RadialBasis", "LocalResponseNorm"}  # and these work in float32, and give it
+TURNED = {"LocallyConnected"}  # the gradients of their weights are made the other way round, and copied
 SAME, PART = "same", "part"  # a gradient that is handed on as it is, or in parts that are views of it
 HANDS_ON = {"add": SAME, "cat": PART, "Identity": SAME, "PositionBias": SAME, "concat": PART}
 
@@ -49,6 +50,7 @@ class Part(NamedTuple):
     through: int  # of a gradient that is made first, and from it the input's: a padded copy's
     weights: int  # gradients of its weights
     first: int  # of these as they are made, where that is narrower, or not yet in the weights' order
+    copied: int  # and of what the weights' own are copied from
     within: int  # what making all these gradients needs beside them
 
 
@@ -103,7 +105,7 @@ def _part(
     name, placed = node.name, node.placed
     weights = sum(map(prod, placed.weights.values())) if placed.weights else 0
     if not node.inputs:
-        return Part(name, (), home[name], each[name], (), (), 0, 0, (), 0, "", 0, size * weights, 0, 0)
+        return Part(name, (), home[name], each[name], (), (), 0, 0, (), 0, "", 0, size * weights, 0, 0, 0)
     source, holds = graph[node.inputs[0]], holds_of(what)
     product = autocast and what in PRODUCTS
     wide = HALF if product else FLOAT if autocast and what in FLOATS else width[source.name]
@@ -140,6 +142,7 @@ def _part(
         HANDS_ON.get(what, ""),
         through or (copies[-1][1] if cast else 0),
         size * weights,
-        size * weights if what == "LocallyConnected" else HALF * weights if product else 0,
+        HALF * weights if product else size * weights if what in TURNED else 0,
+        size * weights if what in TURNED else HALF * weights if product else 0,
         holds.within(node, source, batch, wide) if holds.within else 0,
     )

@@ -251,7 +251,7 @@ class _Play:
     def _weigh(self, part: Part, at: str) -> None:
         """The weights' gradients: copied where they were made otherwise, and kept."""
         if part.first:
-            self._note(at, gradients=part.first + part.weights)
+            self._note(at, gradients=part.copied + part.weights)
         owner = self.graph[part.name].twin or part.name
         if owner not in self.grown:
             self.grown.add(owner)
