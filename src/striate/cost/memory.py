@@ -58,13 +58,14 @@ def peak_bytes(graph: Graph, batch: int, size: int) -> int:
     large = {node.name: batch * size * node.placed.output.size for node in graph.nodes}
     alive = {"input", *(home[name] for name in graph.taps.values())}
     now = most = sum(large[name] for name in alive)
+    scratch = {each: holds_of(each).scratch for each in set(kind.values())}
     for node in reversed(graph.nodes):  # from the end: where a value is met first, it is read last
         name = node.name
         for used in (name, *node.inputs):
             if (lies := home[used]) not in alive:
                 alive.add(lies)
                 now += large[lies]
-        beside = holds_of(kind[name]).scratch
+        beside = scratch[kind[name]]
         much = now + beside(node, graph[node.inputs[0]], batch, size) if beside else now
         most = max(most, much)
         if home[name] == name:  # before this it was not there
