@@ -45,12 +45,25 @@ def locally_connected(found: Json) -> str:
 
 
 def memory(found: Json) -> str:
-    errors = ", ".join(f"{name} {share:.1%}" for name, share in found["median error"].items())
-    return f"Peak training memory foretold, median error over {found['cases']} cases: {errors}"
+    errors = found["errors"]
+    peers = ", ".join(f"{name} {of['median']:.1%}" for name, of in errors.items() if name != "striate")
+    ours = errors["striate"]
+    return (
+        f"A training step's peak memory, foretold before anything is allocated: error at most {ours['worst']:.2%} over "
+        f"{ours['n']} cases (median {ours['median']:.2%}); medians of others: {peers}"
+    )
 
 
 def trace(found: Json) -> str:
-    return str(found["headline"])
+    small, large = found["small"], found["architectures"]["totals"]
+    right = ", ".join(
+        f"{name} {n}" for name, n in small["right"].items() if name not in ("striate", "striate, backward")
+    )
+    return (
+        f"Operations of {small['of']} small modules against scalar loops: right are {small['right']['striate']}; of others' "
+        f"counts {right}. {large['macs_equal']} of {large['traced']} architectures of torchvision and timm are counted "
+        f"exactly"
+    )
 
 
 LINES: dict[str, Callable[[Json], str]] = {
