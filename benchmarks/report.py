@@ -60,8 +60,8 @@ def trace(found: Json) -> str:
         f"{name} {n}" for name, n in small["right"].items() if name not in ("striate", "striate, backward")
     )
     return (
-        f"Operations of {small['of']} small modules against scalar loops: right are {small['right']['striate']}; of others' "
-        f"counts {right}. {large['macs_equal']} of {large['traced']} architectures of torchvision and timm are counted "
+        f"Operations of {small['of']} small modules against scalar loops: {small['right']['striate']} are right; of "
+        f"others' counts {right}. {large['macs_equal']} of {large['traced']} architectures of torchvision and timm are counted "
         f"exactly"
     )
 
