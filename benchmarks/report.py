@@ -61,8 +61,8 @@ def trace(found: Json) -> str:
     )
     return (
         f"Operations of {small['of']} small modules against scalar loops: {small['right']['striate']} are right; of "
-        f"others' counts {right}. {large['macs_equal']} of {large['traced']} architectures of torchvision and timm are counted "
-        f"exactly"
+        f"others' counts {right}. Exactly counted architectures of torchvision and timm: {large['macs_equal']} of "
+        f"{large['traced']}"
     )
 
 
