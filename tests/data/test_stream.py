@@ -28,7 +28,7 @@ from striate.data import (
     open_data,
 )
 from striate.nn import build
-from striate.training import Done, Step, evaluate, train
+from striate.training import Done, Step, Warning, evaluate, train
 
 
 @pytest.fixture
@@ -201,3 +201,21 @@ def test_a_network_learns_from_a_stream(streamed: Splits, monkeypatch: pytest.Mo
     assert isinstance(events[-1], Done)
     assert sum(event.examples for event in events if isinstance(event, Step)) == 2 * 58
     assert evaluate(model, streamed).examples == 16
+
+
+def test_an_image_lost_while_learning_is_named_once_and_the_epochs_end(
+    folder: Path, streamed: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    paths = sorted(folder.rglob("*.png"))
+    for path in paths:  # cut short after they were listed: whichever are learnt from, some are lost
+        if path.name in {"01.png", "03.png"}:
+            path.write_bytes(path.read_bytes()[:30])
+    model = build(Seq(Conv(4, 3), Relu, GlobalPool(), Linear(2)), "3x32x32")
+    events = list(train(model, streamed, epochs=2, batch_size=16, validation=0.0))
+    told = [event.text for event in events if isinstance(event, Warning)]
+    assert told
+    assert len(told) == len(set(told))
+    assert all(text.startswith("Left out: ") and "0" in text for text in told)
+    assert isinstance(events[-1], Done)
+    assert events[-1].finished

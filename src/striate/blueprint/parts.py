@@ -59,10 +59,3 @@ def squeeze_excite(squeezed: int, channels: int, act: str = "relu", gate: str = 
     1709.01507, section 3).
     """
     return Gate(Seq(GlobalPool(), Conv(squeezed, 1), Activation(act), Conv(channels, 1), Activation(gate)))
-
-
-def inception(**arms: Blueprint) -> Any:
-    """Parallel arms, concatenated by channel (Szegedy et al. 2014, figure 2)."""
-    from striate.blueprint.wiring import Concat
-
-    return Concat(**arms)

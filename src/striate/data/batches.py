@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from torch.nn import functional as F
 
 from striate.data.augment import Augmentation, augmented
 from striate.data.chance import Chance, order
-from striate.data.images import Images
+from striate.data.images import Images, Skipped
 from striate.data.mix import Mix
 from striate.data.preprocessing import Preprocessing
 from striate.data.resident import Crops
@@ -43,6 +45,7 @@ class Batches:
     device: torch.device | str = "cpu"
     rank: int = 0
     ranks: int = 1
+    skipped: ClassVar[Mapping[str, Skipped]] = MappingProxyType({})  # what is in memory has been read
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.size)

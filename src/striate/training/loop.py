@@ -65,6 +65,7 @@ def _events(course: Lesson, folder: Path | None, control: Control) -> Iterator[E
     }
     steps, step, start = recipe.epochs * len(batches), 0, time.perf_counter()
     kept, highest, epoch = Epoch(0, 0, 0, None, None, 0, 0), 0.0, 0
+    told = 0  # of the images that could not be read, so many have been named
     yield Started(
         examples=len(course.learnt),
         validation=len(course.held or ()),
@@ -101,6 +102,9 @@ def _events(course: Lesson, folder: Path | None, control: Control) -> Iterator[E
             optimiser.zero_grad()
             step, losses, seen = step + 1, losses + value * len(y), seen + len(y)
             yield Step(step, epoch, value, lr, len(y))
+        for lost in list(batches.skipped.values())[told:]:
+            yield Warning(f"Left out: {lost.reason}")
+        told = len(batches.skipped)
         if not seen:
             break
         seconds = time.perf_counter() - begun - paused
