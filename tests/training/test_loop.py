@@ -293,3 +293,20 @@ def test_one_is_not_many() -> None:
     one = Started(1200, 0, ("a", "b"), 3, epochs=1, steps=1, precision="float32", device="cpu")
     assert "; 1 epoch, 1 step, float32" in progress.introduction(one)
     assert progress.introduction(one).startswith("1,200 images to learn from, 2 classes")
+
+
+def test_bars_send_no_colour_where_none_is_wanted(digits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    said = {}
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for wish in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", wish)
+        out = Terminal()
+        assert list(progress.shown(train(network(), digits, epochs=1, batch_size=400), out))
+        said[wish] = out.getvalue()
+    colours = "\x1b[1m", "\x1b[2m", "\x1b[3"
+    assert any(code in said[""] for code in colours)
+    assert not any(code in said["1"] for code in colours)

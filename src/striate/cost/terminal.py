@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -19,9 +20,10 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 COLOURS = {"parameters": "blue", "macs": "green", "activation_bytes": "magenta"}
 
 
-def looked_at() -> Console:
-    """The terminal. Where NO_COLOR is set nothing but text is sent: rich by itself would keep bold and dim."""
-    return Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+def looked_at(stream: TextIO | None = None) -> Console:
+    """The terminal, or what is on `stream`. Where NO_COLOR is set nothing but text is sent: rich by itself would keep bold and dim."""
+    plain = os.environ.get("NO_COLOR")
+    return Console(file=stream, highlight=False, color_system=None if plain else "auto")
 
 
 def show(ledger: Ledger, rows: Sequence[Row] | None = None, console: Console | None = None) -> None:

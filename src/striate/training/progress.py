@@ -62,10 +62,11 @@ def _left(spent: float, done: int, whole: int) -> str:
 
 
 def _bars(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, None]:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    console = Console(file=stream, highlight=False)
+    from striate.cost.terminal import looked_at
+
+    console = looked_at(stream)
     columns = (
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(bar_width=None),

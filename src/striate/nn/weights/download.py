@@ -231,8 +231,9 @@ def shown(name: str, stream: TextIO | None = None) -> Iterator[Told]:
     if not stream.isatty():
         yield _Lines(name, stream)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from striate.cost.terminal import looked_at
 
     columns = (
         TextColumn("{task.description}"),
@@ -241,7 +242,7 @@ def shown(name: str, stream: TextIO | None = None) -> Iterator[Told]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+    with Progress(*columns, console=looked_at(stream), transient=True) as progress:
         task = progress.add_task(name)
         yield lambda here, total: progress.update(task, completed=here, total=total)
 
