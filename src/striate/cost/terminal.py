@@ -21,9 +21,8 @@ COLOURS = {"parameters": "blue", "macs": "green", "activation_bytes": "magenta"}
 
 
 def looked_at(stream: TextIO | None = None) -> Console:
-    """The terminal, or what is on `stream`. Where NO_COLOR is set nothing but text is sent: rich by itself would keep bold and dim."""
-    plain = os.environ.get("NO_COLOR")
-    return Console(file=stream, highlight=False, color_system=None if plain else "auto")
+    """The terminal, or `stream`. Where NO_COLOR is set only text is sent: rich by itself would keep bold and dim."""
+    return Console(file=stream, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
 def show(ledger: Ledger, rows: Sequence[Row] | None = None, console: Console | None = None) -> None:
