@@ -88,6 +88,35 @@ def test_a_stream_deals_what_memory_would(
             assert torch.equal(y, labels)
 
 
+@pytest.mark.parametrize("mix", [None, Mixup()])
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("chain", [(), (Flip(), PaddedCrop(2), ColourJitter()), (ResizedCrop(), Flip())])
+def test_an_epoch_goes_on_from_its_middle_to_the_bit(
+    chain, ranks: int, mix, folder: Path, streamed: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resident = opened(folder, monkeypatch, 1 << 40)
+    for splits in (streamed, resident):
+        for rank in range(ranks):
+            batches = deal(splits.train, splits.preprocessing, 10, 3, augment=chain, mix=mix, rank=rank, ranks=ranks)
+            whole = list(batches.epoch(2))
+            assert len(whole) == 7
+            for start in (0, 1, 4, 6, 7):
+                rest = list(batches.epoch(2, start))
+                assert len(rest) == 7 - start
+                for (x, y), (wanted, labels) in zip(rest, whole[start:], strict=True):
+                    assert x.equal(wanted)
+                    assert y.equal(labels)
+
+
+def test_what_was_dealt_before_is_not_read_again(streamed: Splits) -> None:
+    batches = stream(streamed, 16, shuffle=False)
+    whole = list(batches.epoch(0))
+    for picture in streamed.train.pictures[:32]:
+        picture.path.unlink()
+    assert all(x.equal(wanted) for (x, _), (wanted, _) in zip(batches.epoch(0, 2), whole[2:], strict=True))
+    assert batches.skipped == {}
+
+
 def test_random_crops_follow_seed_epoch_and_image_whatever_the_threads(streamed: Splits) -> None:
     def epoch(number: int, **how: object) -> torch.Tensor:
         return torch.cat([x for x, _ in stream(streamed, augment=(ResizedCrop(), Flip()), **how).epoch(number)])
@@ -161,8 +190,9 @@ def test_a_batch_of_which_nothing_is_left_is_not_dealt(folder: Path, monkeypatch
     victims = splits.train.pictures[:2]
     for picture in victims:
         picture.path.write_bytes(b"")
-    sizes = [len(y) for _, y in stream(splits, 2, shuffle=False).epoch(0)]
-    assert sizes == [2] * 31
+    batches = stream(splits, 2, shuffle=False)
+    assert [len(y) for _, y in batches.epoch(4)] == [2] * 31
+    assert batches.undealt == [(4, 0)]  # whoever goes on in the middle counts it
 
 
 def test_kinds_of_pictures_in_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -46,14 +47,18 @@ class Batches:
     rank: int = 0
     ranks: int = 1
     skipped: ClassVar[Mapping[str, Skipped]] = MappingProxyType({})  # what is in memory has been read
+    undealt: ClassVar[tuple[tuple[int, int], ...]] = ()
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.size)
 
-    def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of one epoch. Raises nothing of its own."""
+    def epoch(self, number: int = 0, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of one epoch, without the first `start`: those that follow are what they would have been. Raises
+        nothing of its own.
+        """
         starts = self._crops.starts(Chance(self.seed, number, torch.arange(len(self.images)))) if self._crops else None
-        for index in dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks):
+        deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
+        for index in islice(deck, start, None):
             chance = Chance(self.seed, number, index)
             labels = self.images.labels
             y = labels.index_select(0, index.to(labels.device)).to(self.device)

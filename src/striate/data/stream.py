@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,8 @@ class Stream:
     """As `Batches`, of images that are decoded as they are wanted: the same order, the same chance.
 
     What cannot be read is left out of its batch, never replaced, and its reason kept in `skipped`, once a name; beyond
-    a share of UNREADABLE the epoch ends with a CannotRead. A batch of which nothing is left is not dealt.
+    a share of UNREADABLE the epoch ends with a CannotRead. A batch of which nothing is left is not dealt; its epoch and
+    place are in `undealt`.
     """
 
     images: Streamed
@@ -55,12 +57,15 @@ class Stream:
     ranks: int = 1
     threads: int = 0  # 0: one a core
     skipped: dict[str, Skipped] = field(default_factory=dict)
+    undealt: list[tuple[int, int]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.size)
 
-    def epoch(self, number: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of one epoch. Raises CannotRead where too many images cannot be read."""
+    def epoch(self, number: int = 0, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of one epoch, without the first `start`, which are not decoded either (nor is it known what of
+        them cannot be read). Raises CannotRead where too many images cannot be read.
+        """
         deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
         with torch.inference_mode(False):  # whoever judges is in it, the threads are not
             channels, height, width = self.preprocessing.volume  # laid out as decoders give them: rows are copied whole
@@ -69,8 +74,8 @@ class Stream:
         with ThreadPoolExecutor(self.threads or _cores(), "decode", torch.set_num_threads, (1,)) as pool:
             ahead: deque[_Making] = deque()
             try:
-                for index in deck:
-                    ahead.append(self._begun(index, number, spare.pop(), pool))
+                for place, index in islice(enumerate(deck), start, None):
+                    ahead.append(self._begun(place, index, number, spare.pop(), pool))
                     if not spare:
                         yield from self._finished(ahead.popleft(), number, spare)
                 while ahead:
@@ -80,12 +85,12 @@ class Stream:
                     for run in making.runs:
                         run.cancel()
 
-    def _begun(self, index: Tensor, number: int, pixels: Tensor, pool: ThreadPoolExecutor) -> _Making:
+    def _begun(self, place: int, index: Tensor, number: int, pixels: Tensor, pool: ThreadPoolExecutor) -> _Making:
         runs = [
             pool.submit(self._decode, index[at : at + RUN], number, pixels[at : at + RUN])
             for at in range(0, len(index), RUN)
         ]
-        return _Making(index, pixels, runs)
+        return _Making(place, index, pixels, runs)
 
     def _finished(self, making: _Making, number: int, spare: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """The batch, when all of it is decoded; none where nothing of it could be."""
@@ -106,6 +111,8 @@ class Stream:
         if len(which):
             y = self.images.labels.index_select(0, which).to(self.device)
             yield mixed(x, y, len(self.images.classes), self.mix, chance)
+        else:
+            self.undealt.append((number, making.place))
 
     def _told(self, lost: Iterator[Skipped]) -> None:
         self.skipped.update((str(skipped.path), skipped) for skipped in lost if str(skipped.path) not in self.skipped)
@@ -131,8 +138,9 @@ class Stream:
 
 
 class _Making(NamedTuple):
-    """A batch under way: its images, where they go, and the threads' promises."""
+    """A batch under way: its place in the epoch, its images, where they go, and the threads' promises."""
 
+    place: int
     which: Tensor
     pixels: Tensor
     runs: list[Future[list[Skipped | None]]]
