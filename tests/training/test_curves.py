@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from striate.training import Checkpoint, Epoch, Step
+from striate.training import Epoch, Kept, Step
 from striate.training.curves import Curves, drawn
 
 
@@ -17,7 +17,7 @@ def curves(epochs: int, steps: int) -> Curves:
         seen.add(Step(step, epoch, 2.3 * 0.98**step, 1e-3, 64))
         if step % steps == 0:
             seen.add(Epoch(epoch, step, 2.0, 2.1 * 0.98**step, 1 - 0.6 / epoch, 1.0, 64.0))
-            seen.add(Checkpoint(Path("model.safetensors"), epoch, 1 - 0.6 / epoch))
+            seen.add(Kept(Path("model.safetensors"), epoch, 1 - 0.6 / epoch))
     return seen
 
 

@@ -17,7 +17,7 @@ from small import SMALL, network
 from striate import nn
 from striate.blueprint import BatchNorm, CannotTrain, CannotWrite, GlobalPool, Linear, NotFound, Seq, Tap
 from striate.data import Splits
-from striate.training import Checkpoint, Control, Done, Epoch, Event, Started, Step, Warning, evaluate, progress, train
+from striate.training import Control, Done, Epoch, Event, Kept, Started, Step, Warning, evaluate, progress, train
 
 
 def states(model: nn.Network) -> list[torch.Tensor]:
@@ -83,7 +83,7 @@ def test_the_order_of_events(digits: Splits, tmp_path: Path) -> None:
     kinds = [type(event) for event in events]
     assert kinds[:5] == [Started, Step, Step, Step, Epoch]
     assert kinds[-1] == Done
-    assert kinds.count(Checkpoint) >= 1
+    assert kinds.count(Kept) >= 1
     start, epoch, done = events[0], next(e for e in events if isinstance(e, Epoch)), events[-1]
     assert isinstance(start, Started)
     assert isinstance(done, Done)
@@ -102,7 +102,7 @@ def test_without_a_share_held_out_the_last_epoch_is_kept(digits: Splits, tmp_pat
 def test_what_is_saved_is_the_epoch_that_is_named(digits: Splits, tmp_path: Path) -> None:
     model = network()
     for event in train(model, digits, out=tmp_path / "a", epochs=3, threads=1):
-        if isinstance(event, Checkpoint):
+        if isinstance(event, Kept):
             at = event.epoch, states(model)
     assert nn.load(tmp_path / "a" / "model.safetensors").metadata["provenance"]["epoch"] == at[0]
     assert all(map(torch.equal, states(nn.load(tmp_path / "a" / "model.safetensors")), at[1]))
@@ -144,7 +144,7 @@ def test_numbers_that_are_no_longer_numbers_stop_it_and_the_best_stays(digits: S
         nonlocal before
         for event in train(model, digits, out=tmp_path / "a", epochs=4, batch_size=200, threads=1):
             events.append(event)
-            if isinstance(event, Checkpoint) and not before:
+            if isinstance(event, Kept) and not before:
                 before = file.read_bytes()
                 with torch.no_grad():
                     model.get_submodule("conv2").weight[3, 2] = float("nan")
@@ -168,7 +168,7 @@ def test_a_model_with_a_statistic_that_is_no_number_is_not_kept_and_said_so(digi
     assert [e.text for e in events if isinstance(e, Warning)] == [
         "The model of epoch 1 is not kept: norm.running_var is not finite."
     ]
-    assert not any(isinstance(event, Checkpoint) for event in events)
+    assert not any(isinstance(event, Kept) for event in events)
 
 
 def test_a_layer_that_overflows_is_named(digits: Splits) -> None:

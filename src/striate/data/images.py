@@ -102,6 +102,8 @@ class Splits:
     validation: Images | Streamed | None = None
     skipped: tuple[Skipped, ...] = ()
     told: str = ""  # what was done to the images, in one line
+    origin: str = ""  # where `open_data` found them, for who wants them again; "" for what somebody made
+    seed: int = 0  # by which they were split
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from striate.blueprint import CannotRead, CannotTrain
 from striate.data import cifar, digits, folder, idx, listed
 from striate.data.images import Images, Splits
+from striate.data.listed import Rule
 from striate.data.memory import SMALLER, room_for
 from striate.data.preprocessing import Grid, Preprocessing
 
@@ -52,6 +53,11 @@ def open_data(
 
     if not isinstance(source, str | Path):
         return listed.read_dataset(source, rule, seed, looking)
+    origin = "digits" if str(source) == "digits" else os.path.abspath(source)
+    return replace(_opened(source, rule, seed, looking), origin=origin, seed=seed)
+
+
+def _opened(source: str | Path, rule: Rule, seed: int, looking: bool) -> Splits:
     path = Path(source)
     if path.suffix == ".tar":
         return listed.read_shards(str(source), rule, seed, looking)
@@ -69,7 +75,7 @@ def open_data(
     return folder.read(path, rule, seed, looking)
 
 
-def _fitted(train: Images, test: Images, rule: Callable[[int, Grid | None], Preprocessing]) -> Splits:
+def _fitted(train: Images, test: Images, rule: Rule) -> Splits:
     """Splits of images that are all of one grid."""
     if len(train.labels.unique()) < 2:
         count = len(train)

@@ -1,6 +1,6 @@
 """Training as a stream of events, from a recipe that is data; how good the result is, and what it says of an image."""
 
-from striate.training.events import Checkpoint, Control, Done, Epoch, Event, Started, Step, Warning, as_line
+from striate.training.events import Checkpoint, Control, Done, Epoch, Event, Kept, Started, Step, Warning, as_line
 from striate.training.fit import Fitted, fit, started
 from striate.training.judged import images_for
 from striate.training.loop import train
@@ -15,6 +15,7 @@ __all__ = [
     "Epoch",
     "Event",
     "Fitted",
+    "Kept",
     "Metrics",
     "Prediction",
     "Recipe",

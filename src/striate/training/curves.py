@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from striate.training.events import Checkpoint, Epoch, Event, Step
+from striate.training.events import Epoch, Event, Kept, Step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ class Curves:
             self.losses.append(event.loss)
         elif isinstance(event, Epoch):
             self.epochs.append(event)
-        elif isinstance(event, Checkpoint):
+        elif isinstance(event, Kept):
             self.kept = event.epoch
 
 

@@ -6,7 +6,7 @@ import json
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Started:
     precision: str
     device: str
     out: Path | None = None
+    step: int = 0  # so many are learnt already: a run that is gone on with
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,20 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """The network as it is after this epoch is on the disk."""
+class Kept:
+    """The network as it is after this epoch is on the disk, as the run's model."""
 
     path: Path
     epoch: int
     top1: float | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that the training is after this step is on the disk: from there it can be gone on with, to the bit."""
+
+    path: Path
+    step: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,8 @@ class Done:
     seconds: float
 
 
-Event = Started | Step | Epoch | Checkpoint | Warning | Done
+Event = Started | Step | Epoch | Kept | Checkpoint | Warning | Done
+EVENTS = {kind.__name__.lower(): kind for kind in get_args(Event)}
 
 
 def as_line(event: Event) -> str:
@@ -85,11 +95,24 @@ def as_line(event: Event) -> str:
     return json.dumps(said, default=str, ensure_ascii=False)
 
 
+def from_line(line: str) -> Event | None:
+    """The event that `as_line` wrote; None for a line that is not whole."""
+    try:
+        said = json.loads(line)
+        kind = EVENTS[said.pop("event")]
+        return kind(
+            **{name: Path(value) if name in ("path", "out") and value else value for name, value in said.items()}
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 @dataclass
 class Control:
     """Steers a training from elsewhere (a signal, a page, another thread); read between steps."""
 
     lr: float | None = None  # in place of the recipe's, from the next step on
+    wanted: bool = False  # a checkpoint, after the step under way
     _stopped: threading.Event = field(default_factory=threading.Event)
     _going: threading.Event = field(default_factory=threading.Event)
 
@@ -101,6 +124,10 @@ class Control:
 
     def resume(self) -> None:
         self._going.set()
+
+    def checkpoint(self) -> None:
+        """Write one after the step that is under way."""
+        self.wanted = True
 
     def stop(self) -> None:
         """After the step that is under way; what was learnt is saved."""

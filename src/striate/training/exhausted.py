@@ -13,7 +13,7 @@ from striate.blueprint import CannotTrain
 from striate.cost.training import capacity, training
 from striate.cost.units import memory
 from striate.data.memory import SHARE, free
-from striate.training.events import Checkpoint, Event, Warning
+from striate.training.events import Event, Kept, Warning
 from striate.training.lesson import Lesson
 
 SIGNS = ("DefaultCPUAllocator: can't allocate memory", "std::bad_alloc", "could not create a memory")
@@ -29,7 +29,7 @@ def within_memory(course: Lesson, events: Iterator[Event]) -> Iterator[Event]:
     safe = ""
     try:
         for event in events:
-            if isinstance(event, Checkpoint):
+            if isinstance(event, Kept):
                 safe = f"{event.path} still holds epoch {event.epoch}."
             yield event
         return

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,10 +17,12 @@ from striate.cost.units import memory
 from striate.data import Batches, Flip, Images, PaddedCrop, Preprocessing, Splits, Stream, Streamed, deal, stratified
 from striate.data.memory import free
 from striate.training.precision import chosen
+from striate.training.ranks import ALONE, Ranks
 from striate.training.recipe import Recipe
 
 
-class Lesson(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Lesson:
     """A network, images to learn from, images to choose the epoch by (or none), and a recipe with nothing left open."""
 
     model: Any  # nn.Module; with a graph it can be saved
@@ -27,16 +32,38 @@ class Lesson(NamedTuple):
     recipe: Recipe
     device: torch.device
     dtype: torch.dtype  # of products
+    origin: tuple[str, int] = ("", 0)  # where the data is found again, and the seed it was split by
+    ranks: Ranks = ALONE
+
+    @property
+    def steps(self) -> int:
+        """Of one epoch."""
+        return -(-len(self.batches) // self.recipe.accumulate)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """By which these images are known again: their labels, and what some of them look like."""
+        digest = hashlib.sha256(self.learnt.labels.cpu().numpy().tobytes())
+        digest.update("\0".join((*self.learnt.classes, str(self.preprocessing.to_json()))).encode())
+        some = range(0, len(self.learnt), max(1, len(self.learnt) // 64))
+        if isinstance(self.learnt, Images):
+            digest.update(self.learnt.pixels[list(some)].cpu().numpy().tobytes())
+        else:
+            digest.update("\0".join(Path(self.learnt.pictures[i].name).name for i in some).encode())
+        return digest.hexdigest()[:32]
 
     @property
     def batches(self) -> Batches | Stream:
         recipe = self.recipe
         parts = ((recipe.shift, PaddedCrop(recipe.shift)), (recipe.flip, Flip()))
         augment = tuple(augmentation for wanted, augmentation in parts if wanted)
-        return deal(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, augment)
+        shared = {"rank": self.ranks.rank, "ranks": self.ranks.count}
+        return deal(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, augment, **shared)
 
 
-def lesson(model: nn.Module, data: Splits, recipe: Recipe, device: torch.device, saved: bool) -> Lesson:
+def lesson(
+    model: nn.Module, data: Splits, recipe: Recipe, device: torch.device, saved: bool, ranks: Ranks = ALONE
+) -> Lesson:
     """All of it, on its device. Raises CannotTrain where network, data and recipe do not go together."""
     learnt, held = data.train, data.validation
     if held is None and round(recipe.validation * len(learnt)):
@@ -61,7 +88,8 @@ def lesson(model: nn.Module, data: Splits, recipe: Recipe, device: torch.device,
     there = [i.to(device) for i in (learnt, held) if i]
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     closed_recipe = recipe.model_copy(update=closed)
-    return Lesson(model, there[0], there[1] if held else None, data.preprocessing, closed_recipe, device, dtype)
+    rest = data.preprocessing, closed_recipe, device, dtype, (data.origin, data.seed), ranks
+    return Lesson(model, there[0], there[1] if held else None, *rest)
 
 
 def _agree(graph: Graph, data: Splits) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from striate.blueprint.modelfile import MODEL
 from striate.data import Splits
 from striate.training.diverged import diverged
-from striate.training.events import Checkpoint, Control, Done, Epoch, Event, Started, Step, Warning
+from striate.training.events import Control, Done, Epoch, Event, Kept, Started, Step, Warning
 from striate.training.exhausted import within_memory
 from striate.training.lesson import Lesson, lesson, provenance
 from striate.training.metrics import evaluate, main_way_out
@@ -161,11 +161,11 @@ def _not_finite(model: nn.Module) -> str:
     return next((name for name, tensor in state if not tensor.isfinite().all()), "")
 
 
-def _saved(course: Lesson, path: Path, now: Epoch) -> Checkpoint:
+def _saved(course: Lesson, path: Path, now: Epoch) -> Kept:
     from striate.nn import save
 
     save(course.model, path, provenance=provenance(course, now.epoch, now.top1))
-    return Checkpoint(path, now.epoch, now.top1)
+    return Kept(path, now.epoch, now.top1)
 
 
 def _safe(folder: Path | None, kept: Epoch) -> str:
