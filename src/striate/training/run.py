@@ -1,4 +1,4 @@
-"""A run: one training, a folder. model.safetensors, recipe.json, log.jsonl, curves.png."""
+"""A run: one training, a folder. model.safetensors, recipe.json, log.jsonl, curves.png, and checkpoints until it is done."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 from striate.blueprint import CannotWrite
 from striate.blueprint.files import unwritten, write_atomically
 from striate.blueprint.modelfile import MODEL
+from striate.training.checkpoint import forget, listed
 from striate.training.curves import Curves, draw
-from striate.training.events import Done, Epoch, Event, as_line
+from striate.training.events import Done, Epoch, Event, as_line, from_line
 from striate.training.recipe import Recipe
 
 RECIPE, LOG, CURVES = "recipe.json", "log.jsonl", "curves.png"  # and a model file
@@ -49,16 +50,16 @@ def claim(out: str | Path) -> Path:
     raise AssertionError("count does not end")
 
 
-def recorded(events: Iterator[Event], folder: Path, recipe: Recipe) -> Iterator[Event]:
+def recorded(events: Iterator[Event], folder: Path, recipe: Recipe, on: int | None = None) -> Iterator[Event]:
     """The same events, each written to the log as it comes, and the curves drawn; the recipe stands there from the
-    start.
+    start. A run that goes on after step `on` keeps the log as far as that.
 
-    A run that ends before there is a model leaves no folder. Raises CannotWrite.
+    A run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite.
     """
     seen, drawn = Curves(), time.monotonic()
     try:
         write_atomically(folder / RECIPE, recipe.model_dump_json(indent=2) + "\n")
-        with _log(folder / LOG) as write:
+        with _log(folder / LOG, seen, on) as write:
             for event in events:
                 write(as_line(event) + "\n")
                 seen.add(event)
@@ -67,13 +68,33 @@ def recorded(events: Iterator[Event], folder: Path, recipe: Recipe) -> Iterator[
                     drawn = time.monotonic()
                 yield event
     finally:
-        if not (folder / MODEL).exists():
+        if not (folder / MODEL).exists() and not gone_on_with(folder):
             _undo(folder)
 
 
+def gone_on_with(folder: Path) -> bool:
+    """Whether a step was learnt that a checkpoint holds."""
+    return any(not path.name.startswith("0" * 10) for path in listed(folder))
+
+
+def _logged(path: Path, on: int) -> Iterator[tuple[str, Event]]:
+    """The lines up to what was learnt in step `on`; what is later, or cut short, will be learnt again."""
+    with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            event = from_line(line)
+            if event is None or getattr(event, "step", 0) > on:
+                return
+            yield line, event
+
+
 @contextmanager
-def _log(path: Path) -> Iterator[Callable[[str], object]]:
-    """What appends to a new file, every line at once on its way to the disk. Raises CannotWrite."""
+def _log(path: Path, seen: Curves, on: int | None) -> Iterator[Callable[[str], object]]:
+    """What appends to a new file, or one that goes on, every line at once on its way to the disk. Raises CannotWrite."""
+    before = list(_logged(path, on)) if on is not None else []
+    for _, event in before:
+        seen.add(event)
+    if on is not None:
+        write_atomically(path, "".join(line for line, _ in before))
 
     def write(text: str) -> None:
         try:
@@ -82,7 +103,7 @@ def _log(path: Path) -> Iterator[Callable[[str], object]]:
             raise unwritten(path, error) from None
 
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if on is None else os.O_APPEND), 0o666)
     except OSError as error:
         raise unwritten(path, error) from None
     try:
@@ -93,6 +114,7 @@ def _log(path: Path) -> Iterator[Callable[[str], object]]:
 
 def _undo(folder: Path) -> None:
     """Take away what `recorded` wrote, and the folder unless somebody put something there."""
+    forget(folder)
     with suppress(OSError):
         for name in (RECIPE, LOG, CURVES):
             (folder / name).unlink(missing_ok=True)

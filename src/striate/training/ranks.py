@@ -1,0 +1,129 @@
+"""Several processes that learn together, as torchrun starts them: each a share of every batch, the first one writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
+
+from striate.blueprint import CannotTrain
+
+SIGNS = (
+    "onnection closed by peer",
+    "onnection reset by peer",
+    "roken pipe",
+    "imed out",
+    "ProcessGroup",
+    "NCCL",
+    "gloo",
+)
+
+
+class Ranks(NamedTuple):
+    """This process's number, and how many there are."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this one writes and speaks."""
+        return self.rank == 0
+
+    def sums(self, *values: float, device: torch.device) -> list[float]:
+        """Each value, added up over the processes: what they agree on."""
+        if self.count == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+        distributed.all_reduce(total)
+        return total.tolist()  # type: ignore[no-any-return]
+
+    def joined(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """The same network, its gradients the mean over the processes; weights and statistics are the first one's."""
+        if self.count == 1:
+            return model
+        return nn.parallel.DistributedDataParallel(model, [device] if device.type == "cuda" else None)
+
+
+ALONE = Ranks()
+
+
+def here() -> Ranks:
+    """As torchrun's environment has it; a process on its own where there is none."""
+    return Ranks(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+def device_here() -> torch.device:
+    """A GPU of this process's own where there is one for each."""
+    return (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+    )
+
+
+@contextmanager
+def together(ranks: Ranks, device: torch.device) -> Iterator[None]:
+    """The processes find each other, and part again. Where one of them is gone, CannotTrain says so."""
+    if ranks.count == 1:
+        yield
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in SIGNS):
+            raise
+        raise CannotTrain(
+            f"Cannot go on in process {ranks.rank} of {ranks.count}: another one is gone.",
+            str(error).splitlines()[0],
+            "The one that went says why. The run goes on from its last checkpoint: striate resume RUN.",
+        ) from None
+    finally:
+        distributed.destroy_process_group()
+
+
+def alone_until(last: bool, model: nn.Module) -> AbstractContextManager[None]:
+    """Gradients are exchanged once a step, after its last part."""
+    if not last and isinstance(model, nn.parallel.DistributedDataParallel):
+        return model.no_sync()
+    return nullcontext()
+
+
+class SyncedNorm(nn.BatchNorm2d):
+    """BatchNorm over the batch of all processes, on any device (torch's own is for GPUs): the mean, then the variance
+    around it, each added up over all of them.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not distributed.is_initialized():
+            return super().forward(x)
+        channels = x.shape[1]
+        of = x.float()
+        count = of.new_tensor([x.numel() / channels])
+        total = all_reduce(torch.cat((of.sum((0, 2, 3)), count)))
+        mean, count = total[:-1] / total[-1], total[-1]
+        off = of - mean.view(1, -1, 1, 1)
+        var = all_reduce(off.square().sum((0, 2, 3))) / count
+        if self.running_mean is not None and self.running_var is not None:
+            with torch.no_grad():
+                self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+                share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)  # type: ignore[arg-type]
+                self.running_mean.lerp_(mean, share)
+                self.running_var.lerp_(var * count / (count - 1), share)
+        scale = torch.rsqrt(var + self.eps)
+        if self.weight is not None:
+            scale = scale * self.weight
+        y = off * scale.view(1, -1, 1, 1)
+        return (y if self.bias is None else y + self.bias.view(1, -1, 1, 1)).to(x.dtype)
+
+
+def synced(model: nn.Module) -> nn.Module:
+    """Its BatchNorms, from now on, over all processes; what they are called and hold stays."""
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SyncedNorm
+    return model
