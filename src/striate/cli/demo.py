@@ -21,7 +21,7 @@ Examples:
 """
 # Each digit is moved by up to two cells whenever it is seen. On one thread: work this small gains little from a second,
 # and on a busy machine loses much by waiting for it.
-RECIPE: dict[str, Any] = {"name": "demo", "epochs": 30, "shift": 2, "threads": 1}
+RECIPE: dict[str, Any] = {"name": "demo", "epochs": 30, "augment": "padded-crop(2)", "threads": 1}
 SHOWN = 10
 
 NEXT = (

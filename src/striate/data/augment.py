@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.blueprint import CannotTrain
 from striate.data.chance import Chance
 
+Grid = tuple[int, int]
 TRIES = 10  # to find a box of the area and shape that were drawn, as GoogLeNet's authors' successors did
 
 
@@ -84,13 +86,27 @@ def windows(padded: Tensor, starts: Tensor, rows: int, length: int) -> Tensor:
     return flat.as_strided((flat.numel() - run + 1, run), (1, 1)).index_select(0, starts)
 
 
+class Crop:
+    """A box of each image, scaled to `size` (None: the image's own), antialiased."""
+
+    size: Grid | None = None
+
+    def drawn(self, chance: Chance, height: int | Tensor, width: int | Tensor) -> Tensor:
+        """top, left, rows, columns of the box, 4×N, of images of that grid or (int64 N) each of its own."""
+        raise NotImplementedError
+
+    def __call__(self, pixels: Tensor, chance: Chance) -> Tensor:
+        height, width = pixels.shape[2:]
+        return resized(pixels, self.drawn(chance, height, width), self.size or (height, width))
+
+
 @dataclass(frozen=True)
-class ResizedCrop:
+class ResizedCrop(Crop):
     """A box of random area and shape, scaled to `size` (None: the image's own), antialiased (Szegedy et al. 2014,
     section 6: 8 to 100 % of the area, aspect from 3/4 to 4/3).
     """
 
-    size: tuple[int, int] | None = None
+    size: Grid | None = None
     area: tuple[float, float] = (0.08, 1.0)
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
 
@@ -110,12 +126,34 @@ class ResizedCrop:
         left = torch.where(found, (right * (width - columns + 1)).long(), (width - columns) // 2)
         return torch.stack((top, left, rows, columns))
 
-    def __call__(self, pixels: Tensor, chance: Chance) -> Tensor:
-        height, width = pixels.shape[2:]
-        return resized(pixels, self.drawn(chance, height, width), self.size or (height, width))
+
+@dataclass(frozen=True)
+class ScaleJitter(Crop):
+    """The short side scaled to a whole number from `least` to `most`, a square of side `crop` cut out anywhere, all of
+    it scaled to what the network reads: 256 to 512 and 224 (Simonyan & Zisserman 2014, section 3.1).
+    """
+
+    least: int = 256
+    most: int = 512
+    crop: int = 224
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.crop <= self.least <= self.most:
+            raise CannotTrain(
+                f"Cannot make scale-jitter({self.least}, {self.most}, {self.crop}): the crop is no larger than the "
+                "least side, and that than the most."
+            )
+
+    def drawn(self, chance: Chance, height: int | Tensor, width: int | Tensor) -> Tensor:
+        """top, left, rows, columns of the square, 4×N."""
+        height, width = torch.as_tensor(height), torch.as_tensor(width)
+        short = self.least + chance.integers(1, self.most - self.least + 1)[0]
+        side = (height.minimum(width) * self.crop / short).round().long().clamp(min=1)
+        down, right = chance.of(1).uniform(2)
+        return torch.stack(((down * (height - side + 1)).long(), (right * (width - side + 1)).long(), side, side))
 
 
-def resized(pixels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+def resized(pixels: Tensor, boxes: Tensor, size: Grid) -> Tensor:
     """Each image's box (top, left, rows, columns: 4×N) scaled to `size`: a product with the weights of each axis."""
     top, left, rows, columns = boxes
     down = _triangles(top, rows, pixels.shape[2], size[0]).unsqueeze(1)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
 from striate.blueprint import CannotRead, CannotTrain, NotFound
-from striate.data.augment import Augmentation, Erasing, Flip, PaddedCrop, ResizedCrop
+from striate.data.augment import Augmentation, Erasing, Flip, PaddedCrop, ResizedCrop, ScaleJitter
 from striate.data.colour import ColourJitter, PCAColour
-from striate.data.mix import CutMix, Mixup
+from striate.data.mix import CutMix, Mix, Mixup
 from striate.data.trivial import TrivialAugment
 
 AUGMENTATIONS = {
     "flip": Flip,
     "padded-crop": PaddedCrop,
     "resized-crop": ResizedCrop,
+    "scale-jitter": ScaleJitter,
     "colour-jitter": ColourJitter,
     "pca-colour": PCAColour,
     "trivial-augment": TrivialAugment,
@@ -41,17 +43,30 @@ def augmentations(text: str) -> tuple[Augmentation, ...]:
     return tuple(chain)
 
 
-def _made(name: str, arguments: str) -> Augmentation:
-    if name not in AUGMENTATIONS:
-        raise NotFound("augmentation", name, AUGMENTATIONS)
-    kind: Any = AUGMENTATIONS[name]
+def mixing(text: str) -> Mix | None:
+    """The mixture that a text names, "mixup(0.2)" or "cutmix"; None where it is empty. Raises as `augmentations`."""
+    if not text.strip():
+        return None
+    found = PART.fullmatch(text) if len(text) <= LONGEST else None
+    if not found or text.rstrip().endswith(","):
+        raise CannotRead(f"Cannot read the mixture {text[:60]!r}.", ways="It is written like this: mixup(0.2).")
+    mix: Mix = _made(found[1], found[2] or "()", MIXES, "mixture")
+    if not 0 < mix.alpha <= 1:  # type: ignore[attr-defined]
+        raise CannotTrain(f"Cannot make {text.strip()}: alpha is greater than 0 and 1 or less.")
+    return mix
+
+
+def _made(name: str, arguments: str, table: Mapping[str, Any] = AUGMENTATIONS, what: str = "augmentation") -> Any:
+    if name not in table:
+        raise NotFound(what, name, table)
+    kind = table[name]
     try:
         call = ast.parse(f"f{arguments}", mode="eval").body
         assert isinstance(call, ast.Call)
         given = [ast.literal_eval(value) for value in call.args]
         named = {word.arg or "**": ast.literal_eval(word.value) for word in call.keywords}
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise CannotRead(f"Cannot read the augmentation {name}{arguments}: its numbers are written out.") from None
+        raise CannotRead(f"Cannot read the {what} {name}{arguments}: its numbers are written out.") from None
     known = {field.name: field.default for field in fields(kind)}
     if len(given) > len(known):
         raise CannotTrain(f"Cannot make {name}{arguments}: it takes {', '.join(known)}.")
@@ -60,7 +75,7 @@ def _made(name: str, arguments: str) -> Augmentation:
         if field not in known:
             raise NotFound(f"field of {name}", field, known)
         _checked(name, field, value, known[field])
-    return kind(**values)  # type: ignore[no-any-return]
+    return kind(**values)
 
 
 def _checked(name: str, field: str, value: Any, default: Any) -> None:

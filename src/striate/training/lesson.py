@@ -14,8 +14,21 @@ from torch import nn
 from striate.blueprint import BatchNorm, CannotTrain, Graph
 from striate.cost.training import capacity, training
 from striate.cost.units import memory
-from striate.data import Batches, Flip, Images, PaddedCrop, Preprocessing, Splits, Stream, Streamed, deal, stratified
+from striate.data import (
+    Augmentation,
+    Batches,
+    Images,
+    PCAColour,
+    Preprocessing,
+    Splits,
+    Stream,
+    Streamed,
+    augmentations,
+    deal,
+    stratified,
+)
 from striate.data.memory import free
+from striate.data.names import mixing
 from striate.training.precision import chosen
 from striate.training.ranks import ALONE, Ranks
 from striate.training.recipe import Recipe
@@ -55,10 +68,10 @@ class Lesson:
     @property
     def batches(self) -> Batches | Stream:
         recipe = self.recipe
-        parts = ((recipe.shift, PaddedCrop(recipe.shift)), (recipe.flip, Flip()))
-        augment = tuple(augmentation for wanted, augmentation in parts if wanted)
+        augment = tuple(_measured(augmentation, self.learnt) for augmentation in augmentations(recipe.augment))
+        how = {"augment": augment, "mix": mixing(recipe.mix), "device": self.device}
         shared = {"rank": self.ranks.rank, "ranks": self.ranks.count}
-        return deal(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, augment, **shared)
+        return deal(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, **how, **shared)
 
 
 def lesson(
@@ -69,6 +82,11 @@ def lesson(
     if held is None and round(recipe.validation * len(learnt)):
         kept, out = stratified(learnt.labels, recipe.validation, recipe.seed)
         learnt, held = learnt[kept], learnt[out]
+    if held is None and recipe.schedule == "plateau":
+        raise CannotTrain(
+            "Cannot train on the schedule plateau: no images are held out to see one by.",
+            ways=f"A larger validation, {recipe.validation:g} now; or schedule=cosine.",
+        )
     graph: Graph | None = getattr(model, "graph", None)
     dtype = chosen(recipe.precision, graph, device)
     if graph is not None:
@@ -90,6 +108,14 @@ def lesson(
     closed_recipe = recipe.model_copy(update=closed)
     rest = data.preprocessing, closed_recipe, device, dtype, (data.origin, data.seed), ranks
     return Lesson(model, there[0], there[1] if held else None, *rest)
+
+
+def _measured(augmentation: Augmentation, images: Images | Streamed) -> Augmentation:
+    """With the colours' principal axes of these images, where they are in memory and nobody said others."""
+    if not isinstance(augmentation, PCAColour) or augmentation != PCAColour(augmentation.deviation):
+        return augmentation
+    seen = isinstance(images, Images) and images.volume.channels == 3
+    return augmentation.measured(images.pixels) if seen else augmentation  # type: ignore[union-attr]
 
 
 def _agree(graph: Graph, data: Splits) -> None:

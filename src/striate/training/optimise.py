@@ -1,40 +1,102 @@
-"""The optimiser and the way its learning rate goes."""
+"""The optimiser, and the way its learning rate goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import cos, pi
+from collections.abc import Callable, Mapping, Sequence
+from math import cos, inf, pi, prod
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from striate.training.muon import Muon
 from striate.training.recipe import Recipe
+
+BETTER = 1e-4  # by this share a loss must be lower than the lowest to count as lower, as torch has it
 
 # What is left of the learning rate when a share of the way down is done.
 DOWN: dict[str, Callable[[float], float]] = {
     "one-cycle": lambda done: 1 - done,  # straight up, straight down (Smith 2018, arXiv 1803.09820)
     "cosine": lambda done: (1 + cos(pi * done)) / 2,  # Loshchilov & Hutter 2016, arXiv 1608.03983, equation 5
-    "constant": lambda done: 1.0,
+}
+# What is left of it in steps: of the share of all steps that is done, the epochs that are, and the cuts so far.
+FALLS: dict[str, Callable[[Recipe, float, float, int], float]] = {
+    "constant": lambda recipe, done, epochs, cuts: 1.0,
+    "step": lambda recipe, done, epochs, cuts: prod(
+        fall for mark, fall in zip(recipe.milestones, _falls(recipe), strict=True) if done >= mark
+    ),
+    "exponential": lambda recipe, done, epochs, cuts: _falls(recipe)[0] ** int(epochs / recipe.every + 1e-9),
+    "plateau": lambda recipe, done, epochs, cuts: _falls(recipe)[0] ** cuts,
 }
 
 
-def rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The learning rate of step 1, 2, … of `steps`: straight up while warming up, then down; never quite 0."""
+def rate(recipe: Recipe, step: int, steps: int, cuts: int = 0) -> float:
+    """The learning rate of step 1, 2, … of `steps`: straight up while warming up, then down; never quite 0.
+
+    `cuts`: how often a plateau has been met. "exponential" counts epochs, so the recipe must say how many there are.
+    """
     rising = recipe.warm_up * steps
     if step <= rising:
         return recipe.lr * step / rising
-    return recipe.lr * DOWN[recipe.schedule]((step - 1 - rising) / max(1.0, steps - rising))
+    if recipe.schedule in DOWN:
+        return recipe.lr * DOWN[recipe.schedule]((step - 1 - rising) / max(1.0, steps - rising))
+    done = (step - 1) / steps
+    return recipe.lr * FALLS[recipe.schedule](recipe, done, done * (recipe.epochs or 1), cuts)
+
+
+def _falls(recipe: Recipe) -> tuple[float, ...]:
+    return recipe.factor if isinstance(recipe.factor, tuple) else (recipe.factor,) * max(1, len(recipe.milestones))
+
+
+def cuts(recipe: Recipe, held_losses: Sequence[float]) -> int:
+    """How often the learning rate of a plateau has been cut, after epochs with these losses on the images held out:
+    each time that more than `patience` epochs in a row were no better than the best before them.
+    """
+    if recipe.schedule != "plateau":
+        return 0
+    best, waited, count = inf, 0, 0
+    for loss in held_losses:
+        waited = 0 if loss < best * (1 - BETTER) else waited + 1
+        best = loss if waited == 0 else best
+        if waited > recipe.patience:
+            count, waited = count + 1, 0
+    return count
 
 
 def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's, fused where torch has it so; weights decay, norms and biases do not."""
+    """The recipe's, fused where torch has it so. Weights decay; norms and biases do where the recipe says so.
+
+    Its `state_dict()` has tensors, numbers, words, and lists of them: no code is needed to keep it. `restore` takes it.
+    """
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     plain = {name for name, p in trained if p.ndim < 2 or name.endswith("bias")}
-    groups = [
-        {"params": [p for name, p in trained if name not in plain], "weight_decay": recipe.weight_decay},
-        {"params": [p for name, p in trained if name in plain], "weight_decay": 0.0},
+    spared = set() if recipe.decay_all else plain
+    groups: list[dict[str, Any]] = [
+        {"params": [p for name, p in trained if name not in spared], "weight_decay": recipe.weight_decay},
+        {"params": [p for name, p in trained if name in spared], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
-    return torch.optim.AdamW(groups, recipe.lr, (recipe.momentum, 0.999), fused=True)
+    match recipe.optimizer:
+        case "sgd":
+            nesterov = recipe.nesterov and recipe.momentum > 0
+            return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov, fused=True)
+        case "rmsprop":
+            how: dict[str, Any] = {"alpha": recipe.second, "eps": recipe.eps, "momentum": recipe.momentum}
+            return torch.optim.RMSprop(groups, recipe.lr, foreach=True, **how)
+        case "muon":
+            matrices = {id(p) for name, p in trained if name not in plain and p.ndim in (2, 4)}
+            return Muon(groups, recipe.lr, recipe.momentum, recipe.nesterov, recipe.second, recipe.eps, matrices)
+        case _:
+            betas: Any = [recipe.momentum, recipe.second]
+            return torch.optim.AdamW(groups, recipe.lr, betas, recipe.eps, fused=True)
+
+
+def restore(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """A kept `state_dict()` into an optimiser of the same recipe and network, laid out in memory as its weights are:
+    fused kernels go through both side by side, and a file keeps no layout.
+    """
+    optimiser.load_state_dict(dict(state))
+    for parameter, kept in optimiser.state.items():
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -1,71 +1,167 @@
-"""How a network is trained, as data: a frozen value that a run keeps as recipe.json."""
+"""How a network is trained, as data: a frozen value that a run keeps as recipe.json. Famous ones: `recipes`."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from striate.blueprint import CannotRead, CannotTrain, NotFound
+from striate.blueprint import CannotRead, CannotTrain, NotFound, Refusal
 
 LONGEST = 1 << 20  # bytes of a recipe file
 STEPS = 2500  # what small data gets where nobody says how many epochs; large data gets FEWEST epochs
 FEWEST, MOST = 10, 40
+INITIALISE = ("torch", "he", "xavier", "lecun", "gaussian(0.01)")
+GAUSSIAN = re.compile(r"gaussian\((\d*\.?\d+(?:e-?\d+)?)\)")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Less = Annotated[float, Field(ge=0, lt=1)]
+Fall = Annotated[float, Field(gt=0, le=1)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def field(default: Any, told: str, **bounds: Any) -> Any:
+    """A field, what it is, and its bounds."""
+    return Field(default=default, description=told, **bounds)
 
 
 class Recipe(BaseModel):
-    """The defaults are what anybody gets unasked: AdamW on one cycle, no decay on norms and biases."""
+    """The defaults are what anybody gets unasked: AdamW on one cycle, no decay of norms and biases."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = "default"
-    epochs: int | None = Field(default=None, ge=1, le=100_000)  # None: as many as make about 2,500 steps, from 10 to 40
-    batch_size: int = Field(default=64, ge=1, le=1 << 20)
-    optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd has Nesterov's momentum
-    lr: float = Field(default=3e-3, gt=0, le=1e3)  # the highest on its way
-    momentum: float = Field(default=0.9, ge=0, lt=1)  # adamw: beta 1
-    weight_decay: float = Field(default=0.05, ge=0, le=10)  # of weights, not of norms and biases
-    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
-    warm_up: float = Field(default=0.2, ge=0, le=1)  # share of the steps on which the learning rate rises from 0
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    auxiliary: float = Field(
-        default=0.3, ge=0, le=1
-    )  # weight of the loss at each further way out (Szegedy et al. 2014, section 5)
-    shift: int = Field(default=0, ge=0, le=64)  # augmentation: cells that an image is moved by, at most
-    flip: bool = False  # augmentation: left and right exchanged
-    validation: float = Field(
-        default=0.1, ge=0, lt=0.9
-    )  # share of the training images held out to choose the best epoch by
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: int | None = Field(default=None, ge=1, le=1024)  # of the processor; None: as torch has it
-    seed: int = Field(default=0, ge=0, lt=1 << 31)
+    name: str = field("default", "what it is called", max_length=200)
+    paper: str = field("", "where it is from", max_length=1000)
+
+    epochs: int | None = field(
+        None, "how often each image is seen; none: about 2,500 steps, 10 to 40 epochs", ge=1, le=100_000
+    )
+    batch_size: int = field(64, "how many images a gradient is of", ge=1, le=1 << 20)
+    accumulate: int = field(1, "how many gradients are added before a step", ge=1, le=1 << 16)
+
+    optimizer: Literal["adamw", "sgd", "rmsprop", "muon"] = field(
+        "adamw", "muon: matrices as Muon has them, the rest AdamW"
+    )
+    lr: float = field(3e-3, "the learning rate, at its highest", gt=0, le=1e3)
+    momentum: float = field(0.9, "adamw: beta 1", ge=0, lt=1)
+    nesterov: bool = field(True, "whether momentum looks ahead (sgd, muon)")
+    second: float = field(
+        0.999, "how long squares are remembered (adamw, muon: beta 2; rmsprop: its decay)", ge=0, lt=1
+    )
+    eps: float = field(1e-8, "added to the root of the squares (adamw, muon, rmsprop)", gt=0, le=10)
+    weight_decay: float = field(
+        0.05, "adamw, muon: of the weights themselves; sgd, rmsprop: L2, by the gradient", ge=0, le=10
+    )
+    decay_all: bool = field(False, "whether norms and biases decay too")
+
+    schedule: Literal["one-cycle", "cosine", "constant", "step", "exponential", "plateau"] = field(
+        "one-cycle", "how the learning rate falls"
+    )
+    warm_up: Share = field(0.2, "share of the steps on which it rises from 0")
+    milestones: tuple[Share, ...] = field((), "step: the shares of the steps after which it falls", max_length=1000)
+    factor: Fall | tuple[Fall, ...] = field(0.1, "what is left at each fall; several: one for each milestone")
+    every: float = field(1.0, "exponential: epochs between falls", gt=0, le=100_000)
+    patience: int = field(5, "plateau: epochs in a row that may be no better", ge=0, le=100_000)
+
+    label_smoothing: Less = field(0.0, "share of each target that all classes share")
+    class_weights: Literal["none", "balanced"] = field("none", "balanced: rare classes count more")
+    auxiliary: Share = field(0.3, "weight of the loss at each further way out")  # Szegedy et al. 2014, section 5
+    dropout: Less | None = field(None, "in place of every dropout's own share; none: as the network has it")
+    drop_path: Less | None = field(None, "in place of the deepest branch's own share, the others in proportion")
+    augment: str = field("", 'such as "padded-crop(4), flip"', max_length=2000)
+    mix: str = field("", '"mixup(0.2)" or "cutmix(1.0)"', max_length=200)
+
+    ema: Less | Literal["polyak"] | None = field(
+        None, "decay of the average of the weights that is judged and kept; polyak: the mean of all"
+    )
+    clip: float | None = field(None, "the longest gradient, all weights together", gt=0, le=1e6)
+    freeze: tuple[Name, ...] = field((), "parts that stay as they are, statistics too", max_length=1000)
+    initialise: str = field("torch", "he, xavier, lecun, gaussian(0.01); torch: as torch has it", max_length=50)
+    ones: tuple[Name, ...] = field((), "parts whose biases start at 1", max_length=1000)
+
+    validation: float = field(0.1, "share of the training images held out to choose the best epoch by", ge=0, lt=0.9)
+    sync_norm: bool = field(False, "whether norms see the batch of all processes")
+    precision: Literal["auto", "float32", "bfloat16"] = field("auto", "of products")
+    threads: int | None = field(None, "of the processor; none: as torch has it", ge=1, le=1024)
+    seed: int = field(0, "the same one gives the same weights", ge=0, lt=1 << 31)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _written(cls, value: Any, info: Any) -> Any:
+        """As a command line says it: `none`, and several with commas."""
+        kind = str(cls.model_fields[info.field_name].annotation)
+        if isinstance(value, str) and value.lower() in ("none", "null") and "None" in kind:
+            return None
+        if isinstance(value, str) and "tuple" in kind and ("," in value or info.field_name != "factor"):
+            return tuple(part for piece in value.strip("()[]").split(",") if (part := piece.strip(" \"'")))
+        return (value,) if isinstance(value, int | float) and info.field_name == "milestones" else value
+
+    @field_validator("augment", "mix")
+    @classmethod
+    def _read(cls, text: str, info: Any) -> str:
+        from striate.data.names import augmentations, mixing
+
+        (mixing if info.field_name == "mix" else augmentations)(text)
+        return text
+
+    @field_validator("initialise")
+    @classmethod
+    def _drawn(cls, word: str) -> str:
+        if word not in INITIALISE and not (GAUSSIAN.fullmatch(word) and float(word[9:-1]) > 0):
+            raise NotFound("initialisation", word, INITIALISE)
+        return word
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Recipe:
+        """What fields say of each other."""
+        falls, marks = self.factor, self.milestones
+        if list(marks) != sorted(set(marks)):
+            raise CannotTrain(f"Cannot train with milestones={list(marks)}: each is later than the one before.")
+        if self.schedule == "step" and not marks:
+            raise CannotTrain(
+                "Cannot train on the schedule step: it has no milestones.", ways="For instance milestones=[0.5,0.75]."
+            )
+        if isinstance(falls, tuple) and (self.schedule != "step" or len(falls) != len(marks)):
+            wanted = f"step has {len(marks)} milestones" if self.schedule == "step" else f"{self.schedule} takes one"
+            raise CannotTrain(f"Cannot train with factor={list(falls)}: {wanted}.")
+        return self
 
     def epochs_for(self, examples: int) -> int:
         """How often each of so many training images is seen."""
-        return self.epochs or max(FEWEST, min(MOST, round(STEPS * self.batch_size / examples)))
+        return self.epochs or max(FEWEST, min(MOST, round(STEPS * self.batch_size * self.accumulate / examples)))
 
 
 def revised(base: Recipe | None = None, **fields: Any) -> Recipe:
     """A recipe with some fields of another value. Raises NotFound for a field or word that is not there, CannotTrain
-    for a number out of range.
+    for a number out of range or fields that disagree, CannotRead for an augmentation that cannot be read.
     """
     base = base or Recipe()
     for name in fields:
         if name not in Recipe.model_fields:
-            raise NotFound("field of a recipe", name, Recipe.model_fields)
+            raise NotFound("field of a recipe", name, Recipe.model_fields, see="striate recipe default")
     try:
         return Recipe(**{**base.model_dump(), **fields})
     except ValidationError as error:
         raise _refusal(error) from None
 
 
-def read_recipe(path: str | Path) -> Recipe:
-    """A recipe from a file as a run leaves it. Raises CannotRead, NotFound, CannotTrain."""
+def read_recipe(source: str | Path) -> Recipe:
+    """A recipe by its name, or from a file as a run leaves it, or from that run's folder. Raises CannotRead, NotFound,
+    CannotTrain.
+    """
     import json
 
+    from striate.training.recipes import RECIPES
+
+    if str(source) in RECIPES:
+        return RECIPES[str(source)]
+    path = Path(source)
+    if not path.exists() and path.name == str(source) and not path.suffix:
+        raise NotFound("recipe", str(source), RECIPES, see="striate recipe")
     try:
-        with open(path, "rb") as file:
+        with open(path / "recipe.json" if path.is_dir() else path, "rb") as file:
             fields = json.loads(file.read(LONGEST))
     except OSError as error:
         raise CannotRead(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from None
@@ -93,14 +189,29 @@ WANTED = {  # pydantic's name of a complaint, and what we say; {…} is the boun
     "float_parsing": "a number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
+    "string_type": "a text",
+    "string_too_long": "a text of at most {max_length:,} characters",
+    "string_too_short": "a name",
+    "tuple_type": "a list",
+    "too_long": "a list of at most {max_length:,}",
 }
 
 
-def _refusal(error: ValidationError) -> CannotTrain | NotFound:
+def _refusal(error: ValidationError) -> Refusal:
     """What pydantic has against a value, as a fact with its bounds."""
-    first = error.errors()[0]
+    first, *others = error.errors()
+    ours = first.get("ctx", {}).get("error")
+    if isinstance(ours, Refusal):
+        return ours
     field, given = str(first["loc"][0]), first["input"]
-    if first["type"] == "literal_error":
-        return NotFound(field, str(given), get_args(Recipe.model_fields[field].annotation))
+    words = next((e for e in (first, *others) if e["type"] == "literal_error" and e["loc"][0] == field), None)
+    if words and (words is first or isinstance(given, str)):
+        return NotFound(field, str(given), _words(Recipe.model_fields[field].annotation))
     wanted = WANTED.get(first["type"], first["msg"]).format(**first.get("ctx", {}))
     return CannotTrain(f"Cannot train with {field}={given!r}: it must be {wanted}.")
+
+
+def _words(annotation: Any) -> list[str]:
+    """The words that an annotation allows."""
+    inside = get_args(annotation)
+    return [word for part in inside for word in ([part] if isinstance(part, str) else _words(part))]

@@ -1,0 +1,113 @@
+"""A network made ready for a recipe: how its weights are drawn, what its dropout is, what of it stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod, sqrt
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from striate.blueprint import NotFound
+from striate.nn.modules import DropPath
+from striate.training.recipe import GAUSSIAN, Recipe
+
+SOURCES = ("started_from", "weights", "provenance")  # in a network's metadata: its weights come from somewhere
+
+
+def prepared(model: nn.Module, recipe: Recipe) -> None:
+    """Dropout and drop path as the recipe has them, and the weights drawn anew as it says (from torch's generator),
+    but for a network whose `metadata` says that its weights come from somewhere.
+
+    Raises NotFound for a part of `ones` that the network does not have.
+    """
+    _dropped(model, recipe)
+    metadata = getattr(model, "metadata", {})
+    if recipe.initialise != "torch" and not any(metadata.get(source) for source in SOURCES):
+        initialised(model, recipe.initialise, recipe.ones)
+
+
+@torch.no_grad()
+def initialised(model: nn.Module, word: str, ones: Sequence[str] = ()) -> None:
+    """Weights of two dimensions or more drawn anew, biases 0 (1 in the parts `ones`); norms stay.
+
+    "he": normal, deviation sqrt(2 / inputs) (He et al. 2015, arXiv 1502.01852, equation 10); "xavier": uniform to
+    sqrt(6 / (inputs + outputs)) (Glorot & Bengio 2010, equation 16); "lecun": uniform to 2.4 / inputs (LeCun et al.
+    1998, appendix A); "gaussian(d)": normal, deviation d. Raises NotFound.
+    """
+    parts(model, ones)
+    norms = {
+        name for name, module in model.named_modules() if isinstance(module, _BatchNorm | nn.GroupNorm | nn.LayerNorm)
+    }
+    for name, parameter in model.named_parameters():
+        layer, _, leaf = name.rpartition(".")
+        if layer in norms:
+            continue
+        if leaf == "bias":
+            parameter.fill_(1.0 if _under(name, ones) else 0.0)
+        elif parameter.ndim >= 2:
+            _draw(parameter, word, model.get_submodule(layer))
+
+
+def _draw(weight: Tensor, word: str, layer: nn.Module) -> None:
+    inputs, outputs = _fans(weight, layer)
+    if found := GAUSSIAN.fullmatch(word):
+        weight.normal_(0.0, float(found[1]))
+    elif word == "he":
+        weight.normal_(0.0, sqrt(2 / inputs))
+    else:
+        bound = sqrt(6 / (inputs + outputs)) if word == "xavier" else 2.4 / inputs
+        weight.uniform_(-bound, bound)
+
+
+def _fans(weight: Tensor, layer: nn.Module) -> tuple[int, int]:
+    """How many inputs a value is made of, and how many values an input goes into."""
+    window = prod(weight.shape[2:])
+    first, second = weight.shape[0] * window // getattr(layer, "groups", 1), weight.shape[1] * window
+    return (first, second) if getattr(layer, "transposed", False) else (second, first)
+
+
+def _dropped(model: nn.Module, recipe: Recipe) -> None:
+    modules = list(model.modules())
+    if recipe.dropout is not None:
+        for module in modules:
+            if isinstance(module, _DropoutNd):
+                module.p = recipe.dropout
+    if recipe.drop_path is not None:
+        paths = [module for module in modules if isinstance(module, DropPath)]
+        highest = max((path.p for path in paths), default=0.0)
+        for path in paths:
+            path.p = recipe.drop_path * path.p / highest if highest else recipe.drop_path
+
+
+def frozen(model: nn.Module, recipe: Recipe) -> None:
+    """The recipe's frozen parts stay as they are: no gradient, and norms that use the statistics they have, whatever
+    `model.train()` says. Raises NotFound for a part that the network does not have.
+    """
+    for module in parts(model, recipe.freeze):
+        for parameter in module.parameters():
+            parameter.requires_grad_(False)
+        for norm in module.modules():
+            if isinstance(norm, _BatchNorm) and _still not in norm._forward_pre_hooks.values():
+                norm.register_forward_pre_hook(_still)
+
+
+def _still(norm: nn.Module, _: Any) -> None:
+    norm.training = False
+
+
+def parts(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    """The modules of these names. Raises NotFound."""
+    known = dict(model.named_modules())
+    for name in names:
+        if not name or name not in known:
+            near = [part for part in known if part and part.count(".") <= name.count(".")]
+            raise NotFound("part of the network", name, near)
+    return [known[name] for name in names]
+
+
+def _under(name: str, parts: Sequence[str]) -> bool:
+    return any(name.startswith(f"{part}.") for part in parts)
