@@ -80,6 +80,15 @@ class Preprocessing:
         around = (left, width - columns - left, top, height - rows - top)
         return F.pad(pixels, around) if any(around) else pixels
 
+    def place(self, pixels: Tensor, into: Tensor) -> None:
+        """`prepare` of one image, uint8 C×H×W, into its place among others, channels×size."""
+        (height, width), (rows, columns) = self.size, self.grid
+        if self.size != self.grid:
+            into.zero_()
+            top, left = (height - rows) // 2, (width - columns) // 2
+            into = into[:, top : top + rows, left : left + columns]
+        into.copy_(_cut(to_channels(pixels.unsqueeze(0), self.channels), self.grid, self.covered)[0])
+
     def measured(self, pixels: Tensor) -> Preprocessing:
         """With mean and deviation of these prepared images (uint8 N×C×H×W), by channel, in 0..1, unless it has them."""
         if self.mean:
@@ -91,18 +100,19 @@ class Preprocessing:
         std = torch.where(std > 1e-6, std, 1.0)  # one flat colour: nothing to scale
         return replace(self, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
-    def normalise(self, pixels: Tensor, device: torch.device | str = "cpu") -> Tensor:
-        """uint8 N×C×H×W -> float32 N×C×H×W, channels last."""
+    def normalise(self, pixels: Tensor, device: torch.device | str = "cpu", into: Tensor | None = None) -> Tensor:
+        """uint8 N×C×H×W -> float32 N×C×H×W, channels last: a new one, or what is given for it."""
         pixels = pixels.to(device)
         n, channels, height, width = pixels.shape
-        x = torch.empty((n, height, width, channels), dtype=torch.float32, device=device).flatten(2)
+        if into is None:
+            into = torch.empty((n, height, width, channels), device=device).permute(0, 3, 1, 2)
         scale, shift = _rows(self.mean, self.std, width, torch.device(device))
         alone = pixels.device.type == "cpu" and torch.get_num_threads() == 1  # several would meet too often
         few = max(1, IN_CACHE // max(1, channels * height * width) if alone else n)
-        for part, into in zip(pixels.split(few), x.split(few), strict=True):  # a row as it lies in memory: a long loop
-            into.view(len(into), height, width, channels).copy_(part.permute(0, 2, 3, 1))
-            torch.addcmul(shift, into, scale, out=into)
-        return x.view(n, height, width, channels).permute(0, 3, 1, 2)
+        for part, cells in zip(pixels.split(few), into.permute(0, 2, 3, 1).split(few), strict=True):
+            rows = cells.copy_(part.permute(0, 2, 3, 1)).flatten(2)  # a row as it lies in memory: a long loop
+            torch.addcmul(shift, rows, scale, out=rows)
+        return into
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -159,14 +169,25 @@ def to_channels(pixels: Tensor, channels: int) -> Tensor:
     return (pixels * weights).sum(1, keepdim=True).round_().to(torch.uint8)
 
 
+def scaled(pixels: Tensor, covered: Grid) -> Tensor:
+    """Scaled until `covered` just is."""
+    grid = (pixels.shape[2], pixels.shape[3])
+    scale = max(c / n for c, n in zip(covered, grid, strict=True))
+    rows, columns = (max(c, round(n * scale)) for c, n in zip(covered, grid, strict=True))
+    return resampled(pixels, (rows, columns))
+
+
+def resampled(pixels: Tensor, size: Grid) -> Tensor:
+    """Antialiased, bilinear: uint8 N×C×H×W -> N×C×size."""
+    if pixels.shape[2:] == size:
+        return pixels
+    if len(pixels) == 1:  # as decoders give it, rows × columns × channels: said so that torch takes its quick way
+        pixels = pixels.permute(0, 2, 3, 1).contiguous()[0].unsqueeze(0).permute(0, 3, 1, 2)
+    return F.interpolate(pixels, size, mode="bilinear", antialias=True)
+
+
 def _cut(pixels: Tensor, grid: Grid, covered: Grid) -> Tensor:
-    """Scaled (antialiased, bilinear) until `covered` just is, then the centre `grid`."""
-    height, width = pixels.shape[2:]
-    if not (height, width) == grid == covered:
-        scale = max(covered[0] / height, covered[1] / width)
-        scaled = [max(c, round(n * scale)) for c, n in zip(covered, (height, width), strict=True)]
-        if scaled != [height, width]:
-            pixels = F.interpolate(pixels, scaled, mode="bilinear", antialias=True)
-        top, left = ((s - g) // 2 for s, g in zip(scaled, grid, strict=True))
-        pixels = pixels[:, :, top : top + grid[0], left : left + grid[1]]
-    return pixels
+    """Scaled until `covered` just is, then the centre `grid`."""
+    pixels = scaled(pixels, covered)
+    top, left = ((s - g) // 2 for s, g in zip(pixels.shape[2:], grid, strict=True))
+    return pixels[:, :, top : top + grid[0], left : left + grid[1]]

@@ -13,19 +13,19 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from striate.blueprint import CannotRead, Refusal
-from striate.data.augment import Augmentation, ResizedCrop
-from striate.data.batches import Batches, dealt, mixed, one_thread
+from striate.data.augment import Augmentation, Crop
+from striate.data.batches import Batches, dealt, mixed
 from striate.data.chance import Chance
-from striate.data.images import Images, Skipped, Streamed
+from striate.data.images import FULL, Images, Skipped, Streamed
 from striate.data.mix import Mix
-from striate.data.preprocessing import Grid, Preprocessing
+from striate.data.preprocessing import Grid, Preprocessing, resampled
 
 UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
-AHEAD = 3  # batches that are made while one is used
-RUN = 8  # images a thread takes at a time
+AHEAD = 2  # batches that are made while one is used
+RUN = 16  # images a thread takes at a time, at most
+HELD = 1 << 23  # numbers: pixels that wait for their boxes
 
 
 def deal(
@@ -67,74 +67,108 @@ class Stream:
         them cannot be read). Raises CannotRead where too many images cannot be read.
         """
         deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
-        with torch.inference_mode(False):  # whoever judges is in it, the threads are not
-            channels, height, width = self.preprocessing.volume  # laid out as decoders give them: rows are copied whole
-            shape = (self.size, height, width, channels)
-            spare = [torch.empty(shape, dtype=torch.uint8).permute(0, 3, 1, 2) for _ in range(AHEAD + 1)]
-        with ThreadPoolExecutor(self.threads or _cores(), "decode", torch.set_num_threads, (1,)) as pool:
+        with ThreadPoolExecutor(self._threads, "decode", torch.set_num_threads, (1,)) as pool:
             ahead: deque[_Making] = deque()
             try:
                 for place, index in islice(enumerate(deck), start, None):
-                    ahead.append(self._begun(place, index, number, spare.pop(), pool))
-                    if not spare:
-                        yield from self._finished(ahead.popleft(), number, spare)
+                    ahead.append(self._begun(place, index, number, pool))
+                    if len(ahead) > AHEAD:
+                        yield from self._finished(ahead.popleft(), number)
                 while ahead:
-                    yield from self._finished(ahead.popleft(), number, spare)
+                    yield from self._finished(ahead.popleft(), number)
             finally:  # also where nobody wants the rest
                 for making in ahead:
                     for run in making.runs:
                         run.cancel()
 
-    def _begun(self, place: int, index: Tensor, number: int, pixels: Tensor, pool: ThreadPoolExecutor) -> _Making:
-        runs = [
-            pool.submit(self._decode, index[at : at + RUN], number, pixels[at : at + RUN])
-            for at in range(0, len(index), RUN)
-        ]
-        return _Making(place, index, pixels, runs)
+    @property
+    def _threads(self) -> int:
+        return self.threads or _cores()
 
-    def _finished(self, making: _Making, number: int, spare: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _begun(self, place: int, index: Tensor, number: int, pool: ThreadPoolExecutor) -> _Making:
+        """The threads fill a batch as the network reads it; where that is on a device, the eighth of it that goes there
+        is enough.
+        """
+        channels, height, width = self.preprocessing.volume  # laid out as decoders give them: rows are copied whole
+        kind = torch.float32 if torch.device(self.device).type == "cpu" else torch.uint8
+        with torch.inference_mode(False):  # whoever judges is in it, the threads are not
+            batch = torch.empty((len(index), height, width, channels), dtype=kind).permute(0, 3, 1, 2)
+        run = max(1, min(RUN, -(-self.size * AHEAD // (2 * self._threads))))
+        parts = zip(index.split(run), batch.split(run), strict=True)
+        return _Making(place, index, batch, [pool.submit(self._decode, *part, number) for part in parts])
+
+    def _finished(self, making: _Making, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batch, when all of it is decoded; none where nothing of it could be."""
         lost = [skipped for run in making.runs for skipped in run.result()]
         torch.set_num_threads(torch.get_num_threads())  # what the pool's threads said of themselves is for them alone
-        pixels, which = making.pixels[: len(making.which)], making.which
+        batch, which = making.batch, making.which
         if any(lost):
             self._told(skipped for skipped in lost if skipped)
             whole = torch.tensor([skipped is None for skipped in lost])
-            pixels, which = pixels[whole], which[whole]
-        chance = Chance(self.seed, number, which)
-        with one_thread(True):  # the other cores decode
-            for place, augmentation in enumerate(self.augment):
-                if place or not isinstance(augmentation, ResizedCrop):  # that was done where it was decoded
-                    pixels = augmentation(pixels, chance.of(place))
-            x = self.preprocessing.normalise(pixels, self.device)
-        spare.append(making.pixels)
-        if len(which):
-            y = self.images.labels.index_select(0, which).to(self.device)
-            yield mixed(x, y, len(self.images.classes), self.mix, chance)
-        else:
+            batch, which = batch[whole], which[whole]
+        if not len(which):
             self.undealt.append((number, making.place))
+            return
+        x = batch if batch.is_floating_point() else self.preprocessing.normalise(batch, self.device)
+        y = self.images.labels.index_select(0, which).to(self.device)
+        yield mixed(x, y, len(self.images.classes), self.mix, Chance(self.seed, number, which))
 
     def _told(self, lost: Iterator[Skipped]) -> None:
         self.skipped.update((str(skipped.path), skipped) for skipped in lost if str(skipped.path) not in self.skipped)
         if len(self.skipped) > UNREADABLE * len(self.images):
             raise too_many(self.images.source, list(self.skipped.values()), len(self.images))
 
-    def _decode(self, index: Tensor, number: int, into: Tensor) -> list[Skipped | None]:
-        return [self._one(i, number, place) for i, place in zip(index.tolist(), into, strict=False)]
+    def _decode(self, index: Tensor, into: Tensor, number: int) -> list[Skipped | None]:
+        """A run of images into their places, prepared, augmented and normalised while they are in the processor's
+        cache; of what could not be read, why (in its place is whatever was there).
+        """
+        chance, rule = Chance(self.seed, number, index), self.preprocessing
+        pixels = torch.empty_like(into, dtype=torch.uint8)
+        crop = next((first for first in self.augment[:1] if isinstance(first, Crop)), None)
+        lost = self._cropped(crop, chance, pixels) if crop else self._prepared(index, pixels)
+        for place, augmentation in enumerate(self.augment):
+            if place or not crop:  # that was done where it was decoded
+                pixels = augmentation(pixels, chance.of(place))
+        if into.is_floating_point():
+            rule.normalise(pixels, into=into)
+        else:
+            into.copy_(pixels)
+        return lost
 
-    def _one(self, i: int, number: int, into: Tensor) -> Skipped | None:
-        """One image, prepared or, where it is the first thing asked, cropped at random, into its place."""
-        picture, rule = self.images.pictures[i], self.preprocessing
-        first = self.augment[0] if self.augment else None
-        try:
-            if isinstance(first, ResizedCrop):
-                chance = Chance(self.seed, number, torch.tensor([i]))
-                into.copy_(_cropped(picture.read(rule.channels), first, chance.of(0), rule.size))
+    def _prepared(self, index: Tensor, pixels: Tensor) -> list[Skipped | None]:
+        lost: list[Skipped | None] = []
+        for i, into in zip(index.tolist(), pixels, strict=True):
+            read = self._read(i, self.preprocessing.covered)
+            lost.append(read if isinstance(read, Skipped) else None)
+            if isinstance(read, Tensor):
+                self.preprocessing.place(read, into)
+        return lost
+
+    def _cropped(self, crop: Crop, chance: Chance, pixels: Tensor) -> list[Skipped | None]:
+        """Boxes of images as large as they are; drawn for as many at once as may be held."""
+        lost: list[Skipped | None] = [None] * len(pixels)
+        held: dict[int, Tensor] = {}
+        for place, i in enumerate(chance.index.tolist()):
+            read = self._read(i)
+            if isinstance(read, Skipped):
+                lost[place] = read
             else:
-                into.copy_(rule.prepare(picture.read(rule.channels, rule.covered).unsqueeze(0))[0])
+                held[place] = read
+            if held and (place + 1 == len(lost) or sum(image.numel() for image in held.values()) > HELD):
+                height, width = torch.tensor([image.shape[1:] for image in held.values()]).unbind(1)
+                boxes = crop.drawn(chance.some(torch.tensor(list(held))).of(0), height, width)
+                for (at, image), (top, left, rows, columns) in zip(held.items(), boxes.T.tolist(), strict=True):
+                    box = image[None, :, top : top + rows, left : left + columns]
+                    pixels[at].copy_(resampled(box, self.preprocessing.size)[0])
+                held.clear()
+        return lost
+
+    def _read(self, i: int, least: Grid = FULL) -> Tensor | Skipped:
+        picture = self.images.pictures[i]
+        try:
+            return picture.read(self.preprocessing.channels, least)
         except Refusal as refusal:
             return Skipped(Path(picture.name), str(refusal))
-        return None
 
 
 class _Making(NamedTuple):
@@ -142,14 +176,8 @@ class _Making(NamedTuple):
 
     place: int
     which: Tensor
-    pixels: Tensor
+    batch: Tensor
     runs: list[Future[list[Skipped | None]]]
-
-
-def _cropped(pixels: Tensor, crop: ResizedCrop, chance: Chance, size: Grid) -> Tensor:
-    top, left, rows, columns = crop.drawn(chance, *pixels.shape[1:])[:, 0].tolist()
-    box = pixels[None, :, top : top + rows, left : left + columns]
-    return F.interpolate(box, size, mode="bilinear", antialias=True)[0]
 
 
 def too_many(source: str, skipped: list[Skipped], of: int) -> CannotRead:
