@@ -5,9 +5,10 @@ The ledger, torch, the diagram, JSON, liveness and weight sharing all meet here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 from itertools import islice
 from math import prod
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from striate.blueprint.layer import Layer, Placed
 from striate.blueprint.refusal import CannotJoin, CannotMake, CannotPlace, NotFound, Refusal
 from striate.blueprint.sliding import Remedy
 from striate.blueprint.volume import Volume
-from striate.blueprint.window import FITS, Field, Interval
+from striate.blueprint.window import CELL, FITS, Field, Reading, Stretch
 from striate.blueprint.wiring import Blueprint, Wire
 
 MOST_NODES = 100_000  # ResNet-1202 has 6,000
@@ -103,6 +104,17 @@ class Graph:
         return {name: reader for name, reader in last.items() if name not in set(self.taps.values())}
 
 
+# As said, fitted, placed, and what that does to a receptive field (None: nothing).
+Known = tuple[Layer, Layer, Placed, tuple[Stretch, Stretch] | None]
+_node = partial(tuple.__new__, Node)  # without the call that fills in defaults: a third of the time
+# What joins: how it is said, whether a volume goes with the first, and why not.
+JOINTS: dict[str, tuple[str, Callable[[Volume, Volume], bool], str]] = {
+    "concat": (", ", lambda volume, first: volume.grid == first.grid, "Their heights and widths differ."),
+    "add": (" + ", lambda volume, first: False, "The volumes differ."),
+    "multiply": (" × ", lambda volume, first: volume == Volume(first.channels), "The volumes differ."),
+}
+
+
 @dataclass(slots=True)  # not frozen, for one is made for every node and freezing it would take a fifth of the time
 class Pen:
     """Draws a blueprint into a graph, placing each layer as it goes. `room` is where in the tree it stands."""
@@ -113,9 +125,7 @@ class Pen:
     room: str = ""
     fit: str | None = None
     twin_of: tuple[str, str] | None = None  # (this room, the room whose weights are used)
-    known: dict[tuple[int, Volume], tuple[Layer, Layer, Placed]] = field(
-        default_factory=dict
-    )  # (as said, fitted, placed)
+    known: dict[tuple[int, Volume], Known] = field(default_factory=dict)
 
     def inside(self, name: str) -> Pen:
         room = f"{self.room}.{name}" if self.room else name
@@ -127,21 +137,18 @@ class Pen:
     def draw(self, part: Blueprint, x: Wire) -> Wire:
         return self.place(part, x) if isinstance(part, Layer) else part.draw(self, x)
 
-    def place(self, layer: Layer, x: Wire) -> str:
-        source = self.nodes[x if type(x) is str else self._single(x)]
+    def place(self, layer: Layer, x: Wire, name: str = "") -> str:
+        """The node of a layer, in this room or in the one called `name` inside it."""
+        room = (f"{self.room}.{name}" if self.room else name) if name else self.room
+        source = self.nodes[x if type(x) is str else self._single(x, room)]
         volume = source.placed.output
-        _, layer, placed = self.known.get((id(layer), volume)) or self._placed(layer, volume)
-        seen = source.field
-        if placed.windows:
-            rows, columns = placed.windows
-            across = seen.rows.through(rows)
-            alike = rows == columns and seen.rows == seen.columns
-            seen = Field(across, across if alike else seen.columns.through(columns))
-        twin = self._twin(placed) if self.twin_of else None
+        _, layer, placed, read = self.known.get((id(layer), volume)) or self._placed(layer, volume, room)
+        seen = source.field.through(*read) if read else source.field
+        twin = self._twin(placed, room) if self.twin_of else None
         gated = source.gated or layer.whole_grid
-        return self._write(Node(self.room or _word(layer), layer, (source.name,), placed, seen, twin, gated))
+        return self._write(_node((room or _word(layer), layer, (source.name,), placed, seen, twin, gated)))
 
-    def _placed(self, layer: Layer, volume: Volume) -> tuple[Layer, Layer, Placed]:
+    def _placed(self, layer: Layer, volume: Volume, room: str) -> Known:
         """The layer as said, with its fit, and placed. Blocks repeat: the same layer on the same volume is placed once.
 
         (An id stays its layer's as long as `known` holds the layer.)
@@ -149,48 +156,29 @@ class Pen:
         unsaid = self.fit and getattr(layer, "fit", self.fit) is None
         fitted = replace(layer, fit=self.fit) if unsaid else layer  # type: ignore[call-arg]
         try:
-            self.known[id(layer), volume] = found = layer, fitted, fitted.place(volume)
+            placed = fitted.place(volume)
         except Refusal as refusal:
-            refusal.where = refusal.where or self.room
+            refusal.where = refusal.where or room
             raise
+        read = placed.windows and _read(*placed.windows)
+        self.known[id(layer), volume] = found = layer, fitted, placed, read
         return found
 
     def join(self, how: str, wires: list[Wire], hint: str = "") -> str:
-        sources = [self.nodes[self._single(x)] for x in wires]
+        sources = [self.nodes[x if type(x) is str else self._single(x)] for x in wires]
         volumes = [node.placed.output for node in sources]
         fields = [node.field for node in sources]
         first = volumes[0]
-        if how == "concat":
-            if any(volume.grid != first.grid for volume in volumes):
-                raise CannotJoin(
-                    self._refusal("concat", volumes, ", "),
-                    hint or "Their heights and widths differ.",
-                    where=self.room,
-                    volume=volumes,
-                )
-            output = Volume(sum(volume.channels for volume in volumes), *first.grid)
-        elif how == "add":
-            if any(volume != first for volume in volumes):
-                raise CannotJoin(
-                    self._refusal("add", volumes, " + "), hint or "The volumes differ.", where=self.room, volume=volumes
-                )
-            output = first
-        else:
-            if any(volume != first and volume != Volume(first.channels) for volume in volumes):
-                raise CannotJoin(
-                    self._refusal("multiply", volumes, " × "),
-                    hint or "The volumes differ.",
-                    where=self.room,
-                    volume=volumes,
-                )
-            output = first
+        others = [volume for volume in volumes if volume != first]
+        sign, same, why = JOINTS[how]
+        if others and not all(same(volume, first) for volume in others):
+            raise CannotJoin(self._refusal(how, volumes, sign), hint or why, where=self.room, volume=volumes)
+        output = Volume(sum(volume.channels for volume in volumes), *first.grid) if how == "concat" else first
         gated = any(node.gated for node in sources)
-        if how == "multiply" and any(volume != first for volume in volumes):
+        if how == "multiply" and others:
             fields, gated = [f for f, volume in zip(fields, volumes, strict=True) if volume == first], True
-        seen = Field(_joined([f.rows for f in fields]), _joined([f.columns for f in fields]))
-        return self._write(
-            Node(self.room or how, how, tuple(node.name for node in sources), Placed(output), seen, None, gated)
-        )
+        seen, names = reduce(Field.join, fields), tuple(node.name for node in sources)
+        return self._write(_node((self.room or how, how, names, Placed(output), seen, None, gated)))
 
     def tap(self, name: str, x: Wire) -> None:
         if name in self.taps or name == "out":
@@ -204,42 +192,40 @@ class Pen:
         home = self.homes.setdefault(name, self.room)
         return self if home == self.room else replace(self, twin_of=(self.room, home))
 
-    def _twin(self, placed: Placed) -> str | None:
+    def _twin(self, placed: Placed, room: str) -> str | None:
         assert self.twin_of is not None
         if not (placed.weights or placed.buffers):
             return None
         here_room, home = self.twin_of
-        twin = self.nodes.get(home + self.room.removeprefix(here_room))
+        twin = self.nodes.get(home + room.removeprefix(here_room))
         if twin is None or twin.placed.weights != placed.weights:
             there, here = (_shapes(p.weights) if p else "nothing" for p in (twin and twin.placed, placed))
             raise CannotJoin(
-                f"Cannot share the weights of {home}{self.room.removeprefix(here_room)} with {self.room}: "
+                f"Cannot share the weights of {home}{room.removeprefix(here_room)} with {room}: "
                 f"{there} there, {here} here.",
                 "Shared weights need the same shapes.",
-                where=self.room,
+                where=room,
             )
         return twin.twin or twin.name
 
     def _write(self, node: Node) -> str:
-        if node.name in self.nodes:
+        name, nodes = node.name, self.nodes
+        if nodes.setdefault(name, node) is not node:
             raise CannotMake(
-                f'Cannot name two nodes "{node.name}".',
-                "Each part of a network has a name of its own.",
-                where=node.name,
+                f'Cannot name two nodes "{name}".', "Each part of a network has a name of its own.", where=name
             )
-        if len(self.nodes) >= MOST_NODES:
+        if len(nodes) > MOST_NODES:
             raise CannotMake(
                 f"Cannot draft more than {MOST_NODES:,} nodes.", "The largest network published here has about 6,000."
             )
-        self.nodes[node.name] = node
-        return node.name
+        return name
 
-    def _single(self, x: Wire) -> str:
+    def _single(self, x: Wire, room: str = "") -> str:
         if isinstance(x, tuple):
             raise CannotMake(
-                f"Cannot place {self.room}: it is given a bundle of {len(x)} wires, {', '.join(x)}.",
+                f"Cannot place {room or self.room}: it is given a bundle of {len(x)} wires, {', '.join(x)}.",
                 ways="Only a Dag takes several.",
-                where=self.room,
+                where=room or self.room,
             )
         return x
 
@@ -299,11 +285,13 @@ def _least(blueprint: Blueprint, volume: Volume, most: int) -> int:
     return low
 
 
-def _joined(axes: list[Interval]) -> Interval:
-    first, *rest = axes
-    for axis in rest:
-        first = first.join(axis)
-    return first
+def _read(rows: Reading, columns: Reading) -> tuple[Stretch, Stretch] | None:
+    """What windows do to a receptive field, worked out once: None where they read cell by cell, and twice the same
+    stretch where both axes are read alike.
+    """
+    down = Stretch(rows.first, rows.last, rows.step)
+    across = down if rows == columns else Stretch(columns.first, columns.last, columns.step)
+    return None if down == across == CELL else (down, across)
 
 
 def _shapes(weights: Mapping[str, tuple[int, ...]]) -> str:

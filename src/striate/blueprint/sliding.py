@@ -40,17 +40,17 @@ class Sliding(Layer):
                 _same(n, k, s, d) for n, k, s, d in zip(volume.grid, kernel, stride, dilation, strict=True)
             )
             return rows, columns
-        rows, columns = (
-            Window(k, s, *pair(p), d) for k, s, p, d in zip(kernel, stride, pair(me.padding), dilation, strict=True)
-        )
-        return rows, columns
+        above, beside = pair(me.padding)
+        rows = Window(kernel[0], stride[0], *pair(above), dilation[0])
+        return rows, Window(kernel[1], stride[1], *pair(beside), dilation[1])
 
-    def slide(self, volume: Volume, *windows: Window) -> tuple[tuple[int, int], tuple[int, int]]:
+    def slide(self, volume: Volume, rows: Window, columns: Window) -> tuple[tuple[int, int], tuple[int, int]]:
         """-> (rows, columns) of the output, (rows, columns) that go unread; raises CannotPlace."""
         fit = getattr(self, "fit", None) or "cover"
-        slid = [window.slide(n, fit) for window, n in zip(windows, volume.grid, strict=True)]
-        if all(axis.fits for axis in slid):
-            return (slid[0].positions, slid[1].positions), (slid[0].unread, slid[1].unread)
+        down, across = rows.slide(volume.height, fit), columns.slide(volume.width, fit)
+        if down.fits and across.fits:
+            return (down.positions, across.positions), (down.unread, across.unread)
+        windows = rows, columns
         floored = [window.slide(n, "floor").positions for window, n in zip(windows, volume.grid, strict=True)]
         otherwise = f'fit="floor" leaves them out ({floored[0]}×{floored[1]})' if all(floored) else ""
         raise CannotPlace(

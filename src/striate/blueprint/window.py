@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from math import ceil, floor
 from typing import Literal, NamedTuple
 
@@ -86,6 +87,7 @@ class Stretch(NamedTuple):
 
 
 Reading = Window | Stretch
+CELL = Stretch(0, 0, 1)  # cell by cell
 
 
 class Interval(NamedTuple):
@@ -99,11 +101,11 @@ class Interval(NamedTuple):
     jump: int | Fraction = 1
 
     def through(self, reading: Reading) -> Interval:
-        jump = self.jump
-        return Interval(self.low + reading.first * jump, self.high + reading.last * jump, jump * reading.step)
+        low, high, jump = self
+        return _interval((low + reading.first * jump, high + reading.last * jump, jump * reading.step))
 
     def join(self, other: Interval) -> Interval:
-        return Interval(min(self.low, other.low), max(self.high, other.high), max(self.jump, other.jump))
+        return _interval((min(self.low, other.low), max(self.high, other.high), max(self.jump, other.jump)))
 
     @property
     def size(self) -> int:
@@ -117,11 +119,24 @@ class Interval(NamedTuple):
         return floor(self.low + cell * self.jump), floor(self.high + cell * self.jump)
 
 
+_interval = partial(tuple.__new__, Interval)  # without the call that fills in defaults: half the time
+
+
 class Field(NamedTuple):
     """A receptive field: rows and columns of the network's input."""
 
     rows: Interval = Interval()
     columns: Interval = Interval()
+
+    def through(self, rows: Reading, columns: Reading) -> Field:
+        across = self.rows.through(rows)
+        alike = rows is columns and self.rows == self.columns  # nearly always, and then one sum does
+        return Field(across, across if alike else self.columns.through(columns))
+
+    def join(self, other: Field) -> Field:
+        across = self.rows.join(other.rows)
+        alike = self.rows == self.columns and other.rows == other.columns
+        return Field(across, across if alike else self.columns.join(other.columns))
 
     def __str__(self) -> str:
         return (

@@ -30,6 +30,7 @@ class Wiring:
 
 
 Blueprint = Layer | Wiring
+PARTS = (Layer, Wiring, type(None))
 Part = tuple[str, Blueprint]
 
 
@@ -39,16 +40,16 @@ def _named(parts: Iterable[Any], named: dict[str, Any], owner: str) -> tuple[Par
     """
     both = [*((str(i), part) for i, part in enumerate(parts)), *named.items()]
     for name, part in both:
-        if not isinstance(part, Layer | Wiring | None):
+        if not isinstance(part, PARTS):
             raise CannotMake(f"Cannot make {owner}: its part {name} is {part!r}; it must be a layer or a wiring.")
         if not name or "." in name:
             raise CannotMake(f'Cannot make {owner}: a part is named "{name}"; names are not empty and have no dots.')
-    if len(dict(both)) < len(both):
+    if named and parts and len(dict(both)) < len(both):
         twice = next(name for i, (name, _) in enumerate(both) if name in dict(both[:i]))
         raise CannotMake(
             f'Cannot make {owner}: two parts are named "{twice}"; a part without a name has that of its place.'
         )
-    return tuple((name, part) for name, part in both if part is not None)
+    return tuple([each for each in both if each[1] is not None])
 
 
 def _spelled(owner: str, parts: tuple[Part, ...]) -> str:
@@ -84,8 +85,8 @@ class Seq(Wiring):
         return _spelled("Seq", self.parts)
 
     def draw(self, pen: Pen, x: Wire) -> Wire:
-        for name, part in self.parts:
-            x = pen.inside(name).draw(part, x)
+        for name, part in self.parts:  # a layer needs no pen of its own
+            x = pen.place(part, x, name) if isinstance(part, Layer) else part.draw(pen.inside(name), x)
         return x
 
 

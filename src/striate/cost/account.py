@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -42,6 +42,9 @@ class Row(NamedTuple):
     nodes: int = 1
     repeats: int = 1  # equal blocks that stand here together
     backward_macs: int | None = 0  # of the gradients, where training is priced; None: not known
+
+
+_row = partial(tuple.__new__, Row)  # one for each node: without the call that fills in defaults, a third of the time
 
 
 class Totals(NamedTuple):
@@ -179,24 +182,23 @@ def ledger(
 def _rows(graph: Graph, batch: int, size: int) -> Iterator[Row]:
     """What follows from a layer on a volume is worked out once: blocks repeat, and share what `place` gave."""
     each = batch * size
-    said: dict[int, tuple[str, str]] = {}
-    worked: dict[int, tuple[int, int | None, int]] = {}
+    worked: dict[int, tuple[str, str, Volume, int, int | None, int, Pair]] = {}
     seen: Field | None = None
-    sizes: Pair = (1, 1)
-    jumps: tuple[int | Fraction, int | Fraction] = (1, 1)
-    for node in graph.nodes:
-        name, op, _, placed, field, twin, gated = node
-        if (words_ := said.get(id(op))) is None:
-            words_ = said[id(op)] = (op if isinstance(op, str) else repr(op), words(op))
+    for name, op, _, placed, field, twin, gated in graph.nodes:
         if (costs := worked.get(id(placed))) is None:
-            parameters = sum(map(prod, placed.weights.values()))
-            costs = worked[id(placed)] = parameters, placed.macs and placed.macs * batch, each * placed.output.size
+            output, weights, _, macs, _, unread = placed
+            said, label = (op, op) if isinstance(op, str) else (repr(op), words(op))
+            parameters = sum(map(prod, weights.values()))
+            costs = said, label, output, parameters, macs and macs * batch, each * output.size, unread
+            worked[id(placed)] = costs
         if field is not seen:
             seen, (rows, columns) = field, field
-            sizes, jumps = (rows.size, columns.size), (rows.jump, columns.jump)
-        parameters, macs, made = costs
+            across = rows.size
+            sizes = across, across if columns is rows else columns.size
+            jumps = rows.jump, columns.jump
+        said, label, output, parameters, macs, made, unread = costs
         own = 0 if twin else parameters
-        yield Row(name, words_[0], placed.output, own, macs, made, sizes, jumps, placed.unread, words_[1], gated)
+        yield _row((name, said, output, own, macs, made, sizes, jumps, unread, label, gated, 1, 1, 0))
 
 
 def _totals(graph: Graph, rows: tuple[Row, ...], batch: int, size: int) -> Totals:

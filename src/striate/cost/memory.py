@@ -27,8 +27,10 @@ PASSES = {"Identity", "view"}  # hand on what they read, as do dropout and drop 
 
 def buffer_bytes(graph: Graph, size: int) -> int:
     """Running means and such; a scalar is a counter, an int64 whatever the dtype."""
-    held = [node.placed.buffers for node in graph.nodes if node.placed.buffers and not node.twin]
-    return sum(size * prod(shape) if shape else INDEX for shapes in held for shape in shapes.values())
+    held = [node.placed for node in graph.nodes if node.placed.buffers and not node.twin]
+    once = {id(placed): placed.buffers.values() for placed in held}  # blocks repeat, and share what `place` gave
+    each = {at: sum([size * prod(shape) if shape else INDEX for shape in shapes]) for at, shapes in once.items()}
+    return sum([each[id(placed)] for placed in held])
 
 
 def homes(graph: Graph, kind: Mapping[str, str], training: bool = False) -> dict[str, str]:
@@ -37,14 +39,12 @@ def homes(graph: Graph, kind: Mapping[str, str], training: bool = False) -> dict
     kept = set(graph.taps.values())
     passes = PASSES if training else PASSES | {"Dropout", "dropout of channels", "DropPath"}
     overwrites = OVERWRITES if training else OVERWRITES | {"relu6"}
-    found: dict[str, str] = {}
-    for node in graph.nodes:
-        name = node.name
-        found[name] = name
-        if kind[name] in passes or kind[name] in overwrites:
-            source = node.inputs[0]
-            if kind[name] in passes or (kind[source] in FRESH and readers[source] == 1 and source not in kept):
-                found[name] = found[source]
+    either = passes | overwrites
+    found = {name: name for name in kind}
+    for node in [node for node in graph.nodes if kind[node.name] in either]:
+        name, source = node.name, node.inputs[0]
+        if kind[name] in passes or (kind[source] in FRESH and readers[source] == 1 and source not in kept):
+            found[name] = found[source]
     return found
 
 
@@ -55,19 +55,21 @@ def peak_bytes(graph: Graph, batch: int, size: int) -> int:
     """
     kind = kinds(graph)
     home = homes(graph, kind)
-    large = {node.name: batch * size * node.placed.output.size for node in graph.nodes}
+    each = batch * size
+    large = {node.name: each * prod(node.placed.output) for node in graph.nodes}
     alive = {"input", *(home[name] for name in graph.taps.values())}
     now = most = sum(large[name] for name in alive)
-    scratch = {each: holds_of(each).scratch for each in set(kind.values())}
+    scratch = {what: beside for what in set(kind.values()) if (beside := holds_of(what).scratch)}
     for node in reversed(graph.nodes):  # from the end: where a value is met first, it is read last
-        name = node.name
-        for used in (name, *node.inputs):
+        name, inputs = node.name, node.inputs
+        for used in (name, *inputs):
             if (lies := home[used]) not in alive:
                 alive.add(lies)
                 now += large[lies]
-        beside = scratch[kind[name]]
-        much = now + beside(node, graph[node.inputs[0]], batch, size) if beside else now
-        most = max(most, much)
+        beside = scratch.get(kind[name])
+        much = now + beside(node, graph[inputs[0]], batch, size) if beside else now
+        if much > most:
+            most = much
         if home[name] == name:  # before this it was not there
             now -= large[name]
     return most
