@@ -1,4 +1,4 @@
-"""Recipes: data with bounds, and refusals that name what is near; how learning rate and decay follow from them."""
+"""Recipes: data with bounds, and refusals that name what is near."""
 
 from __future__ import annotations
 
@@ -7,27 +7,55 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from striate.blueprint import CannotRead, CannotTrain, Refusal
 from striate.training import Recipe, read_recipe, revised
-from striate.training.optimise import optimizer, rate
+from striate.training.recipes import RECIPES
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"epoch": 3}, 'No field of a recipe "epoch". Near: epochs.'),
+        ({"epoch": 3}, 'No field of a recipe "epoch". Near: epochs. All of them: striate recipe default'),
         ({"optimizer": "adam"}, 'No optimizer "adam". Near: adamw.'),
         ({"lr": -1}, "Cannot train with lr=-1: it must be greater than 0."),
         ({"lr": float("nan")}, "Cannot train with lr=nan: it must be a finite number."),
         ({"epochs": 0}, "Cannot train with epochs=0: it must be 1 or more."),
         ({"batch_size": 10**9}, "Cannot train with batch_size=1000000000: it must be 1,048,576 or less."),
-        ({"shift": 65}, "Cannot train with shift=65: it must be 64 or less."),
+        ({"accumulate": 0}, "Cannot train with accumulate=0: it must be 1 or more."),
         ({"epochs": 2.5}, "Cannot train with epochs=2.5: it must be a whole number."),
-        ({"flip": "perhaps"}, "Cannot train with flip='perhaps': it must be true or false."),
+        ({"nesterov": "perhaps"}, "Cannot train with nesterov='perhaps': it must be true or false."),
         ({"lr": "fast"}, "Cannot train with lr='fast': it must be a number."),
-        ({"schedule": 3}, 'No schedule "3". Known: one-cycle, cosine, constant.'),
+        (
+            {"schedule": 3},
+            'No schedule "3". Known: one-cycle, cosine, constant, step, exponential, plateau.',
+        ),
+        ({"class_weights": "balance"}, 'No class_weights "balance". Near: balanced.'),
+        ({"ema": 1.5}, "Cannot train with ema=1.5: it must be less than 1."),
+        ({"ema": "polyack"}, 'No ema "polyack". Near: polyak.'),
+        ({"clip": 0}, "Cannot train with clip=0: it must be greater than 0."),
+        ({"dropout": 1}, "Cannot train with dropout=1: it must be less than 1."),
+        ({"freeze": [7]}, "Cannot train with freeze=7: it must be a text."),
+        ({"milestones": [0.5, 2]}, "Cannot train with milestones=2: it must be 1 or less."),
+        ({"milestones": [0.5, 0.2]}, "Cannot train with milestones=[0.5, 0.2]: each is later than the one before."),
+        (
+            {"schedule": "step"},
+            "Cannot train on the schedule step: it has no milestones.\n    For instance milestones=[0.5,0.75].",
+        ),
+        (
+            {"schedule": "step", "milestones": [0.5], "factor": [0.1, 0.2]},
+            "Cannot train with factor=[0.1, 0.2]: step has 1 milestones.",
+        ),
+        ({"factor": [0.1, 0.2]}, "Cannot train with factor=[0.1, 0.2]: one-cycle takes one."),
+        ({"augment": "flop"}, 'No augmentation "flop". Near: flip.'),
+        ({"augment": "padded-crop(-1)"}, "Cannot make padded-crop with pad=-1: it is a whole number, 0 or more."),
+        ({"mix": "mixin"}, 'No mixture "mixin". Near: mixup.'),
+        ({"mix": "mixup(3)"}, "Cannot make mixup(3): alpha is greater than 0 and 1 or less."),
+        ({"initialise": "hee"}, 'No initialisation "hee". Near: he.'),
+        (
+            {"initialise": "gaussian(0)"},
+            'No initialisation "gaussian(0)". Near: gaussian(0.01).',
+        ),
     ],
 )
 def test_a_wrong_field_or_value_is_named(fields: dict[str, object], says: str) -> None:
@@ -36,10 +64,69 @@ def test_a_wrong_field_or_value_is_named(fields: dict[str, object], says: str) -
     assert str(refused.value) == says
 
 
+ASKED = {  # a word as a command line has it for every field, and what is understood
+    "name": ("mine", "mine"),
+    "paper": ("ours", "ours"),
+    "epochs": ("3", 3),
+    "batch_size": ("32", 32),
+    "accumulate": ("2", 2),
+    "optimizer": ("muon", "muon"),
+    "lr": ("0.5", 0.5),
+    "momentum": ("0.5", 0.5),
+    "nesterov": ("false", False),
+    "second": ("0.5", 0.5),
+    "eps": ("1e-3", 1e-3),
+    "weight_decay": ("0", 0.0),
+    "decay_all": ("true", True),
+    "schedule": ("cosine", "cosine"),
+    "warm_up": ("0.5", 0.5),
+    "milestones": ("0.25, 0.5", (0.25, 0.5)),
+    "factor": ("0.5", 0.5),
+    "every": ("2.4", 2.4),
+    "patience": ("0", 0),
+    "label_smoothing": ("0.1", 0.1),
+    "class_weights": ("balanced", "balanced"),
+    "auxiliary": ("0", 0.0),
+    "dropout": ("0.5", 0.5),
+    "drop_path": ("0.2", 0.2),
+    "augment": ("flip, padded-crop(4)", "flip, padded-crop(4)"),
+    "mix": ("cutmix(1.0)", "cutmix(1.0)"),
+    "ema": ("polyak", "polyak"),
+    "clip": ("1", 1.0),
+    "freeze": ("stem, stage1.0", ("stem", "stage1.0")),
+    "initialise": ("gaussian(0.02)", "gaussian(0.02)"),
+    "ones": ("conv2", ("conv2",)),
+    "validation": ("0", 0.0),
+    "sync_norm": ("true", True),
+    "precision": ("float32", "float32"),
+    "threads": ("1", 1),
+    "seed": ("7", 7),
+}
+
+
+@pytest.mark.parametrize("field", Recipe.model_fields)
+def test_every_field_can_be_said_in_words(field: str) -> None:
+    text, meant = ASKED[field]
+    recipe = revised(**{field: text})
+    assert getattr(recipe, field) == meant != getattr(Recipe(), field)
+    assert read_back(recipe) == recipe
+    assert Recipe.model_fields[field].description
+
+
+@pytest.mark.parametrize("field", ["epochs", "dropout", "drop_path", "ema", "clip", "threads"])
+def test_none_is_a_word_too(field: str) -> None:
+    said = revised(**{field: ASKED[field][0]})
+    assert getattr(revised(said, **{field: "none"}), field) is None
+
+
+def read_back(recipe: Recipe) -> Recipe:
+    return revised(**json.loads(recipe.model_dump_json()))
+
+
 def test_a_recipe_is_a_file_and_back(tmp_path: Path) -> None:
-    recipe = revised(epochs=3, lr=0.1, optimizer="sgd", flip=True)
+    recipe = revised(epochs=3, lr=0.1, optimizer="sgd", augment="flip", milestones=(0.5,), freeze=["stem"])
     (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
-    assert read_recipe(tmp_path / "recipe.json") == recipe
+    assert read_recipe(tmp_path / "recipe.json") == read_recipe(tmp_path) == recipe
     for content in ("[]", "{", "7"):
         (tmp_path / "other.json").write_text(content)
         with pytest.raises(CannotRead, match="Cannot read"):
@@ -51,38 +138,16 @@ def test_a_recipe_is_a_file_and_back(tmp_path: Path) -> None:
         read_recipe(tmp_path / "nosuch.json")
 
 
+def test_a_recipe_has_a_name() -> None:
+    assert read_recipe("resnet-2015") is RECIPES["resnet-2015"]
+    with pytest.raises(Refusal) as refused:
+        read_recipe("resnet-2014")
+    assert str(refused.value).startswith('No recipe "resnet-2014". Near: resnet-2015')
+
+
 def test_a_recipe_does_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Recipe().lr = 1.0  # type: ignore[misc]
-
-
-@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
-def test_the_learning_rate_rises_once_and_falls_to_nearly_nothing(schedule: str) -> None:
-    recipe = revised(lr=2.0, warm_up=0.25, schedule=schedule)
-    rates = [rate(recipe, step, 100) for step in range(1, 101)]
-    top = rates.index(max(rates))
-    assert max(rates) == 2.0
-    assert top in (24, 25)
-    assert rates[: top + 1] == sorted(rates[: top + 1])
-    assert rates[top:] == sorted(rates[top:], reverse=True)
-    assert 0 < rates[-1] < 0.05
-    assert rates[0] == pytest.approx(2 / 25)
-
-
-def test_constant_stays_after_its_warm_up() -> None:
-    recipe = revised(lr=0.5, warm_up=0.1, schedule="constant")
-    assert [rate(recipe, step, 50) for step in (5, 6, 50)] == [0.5, 0.5, 0.5]
-    assert rate(revised(lr=0.5, warm_up=0, schedule="constant"), 1, 50) == 0.5
-
-
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
-def test_weights_decay_norms_and_biases_do_not(name: str) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
-    model[0].weight.requires_grad_(False)
-    groups = optimizer(model, revised(optimizer=name, weight_decay=0.1)).param_groups
-    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    expected = {"1.weight": 0.0, "1.bias": 0.0, "0.bias": 0.0, "2.weight": 0.1, "2.bias": 0.0}
-    assert {n: decay[id(p)] for n, p in model.named_parameters() if id(p) in decay} == expected
 
 
 def test_precision_follows_the_hardware_and_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +167,7 @@ def test_precision_follows_the_hardware_and_the_network(monkeypatch: pytest.Monk
 def test_small_data_is_seen_more_often() -> None:
     recipe = Recipe()
     assert [recipe.epochs_for(n) for n in (100, 1300, 8_000, 60_000)] == [40, 40, 20, 10]
+    assert revised(accumulate=2).epochs_for(16_000) == 20  # as many steps
     assert revised(epochs=3).epochs_for(100) == 3
     with pytest.raises(CannotTrain):
         revised(epochs=-3)

@@ -87,8 +87,7 @@ def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             matrices = {id(p) for name, p in trained if name not in plain and p.ndim in (2, 4)}
             return Muon(groups, recipe.lr, recipe.momentum, recipe.nesterov, recipe.second, recipe.eps, matrices)
         case _:
-            betas: Any = [recipe.momentum, recipe.second]
-            return torch.optim.AdamW(groups, recipe.lr, betas, recipe.eps, fused=True)
+            return torch.optim.AdamW(groups, recipe.lr, (recipe.momentum, recipe.second), recipe.eps, fused=True)
 
 
 def restore(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
