@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,12 +73,12 @@ def contents(path: Path) -> Encoded:
 
 def decoded(picture: Encoded, channels: int = 3, least: Grid = (1 << 30, 1 << 30)) -> Tensor:
     """As `read_image`, from bytes."""
-    from PIL import Image
-
     name, content = picture
     with _refusing(name):
         if (plain := _plain_jpeg(picture, channels, least)) is not None:
             return torch.from_numpy(plain).permute(2, 0, 1)
+        from PIL import Image
+
         with _opened(name, content) as image:
             turn = image.getexif().get(ORIENTATION, 1)
             if image.format == "JPEG" and image.mode in ("L", "RGB"):
@@ -100,21 +98,28 @@ def upright(image: Any, channels: int) -> Tensor:
     return _tensor(_eight_bits(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB"))
 
 
-@contextmanager
-def _refusing(path: str) -> Iterator[None]:
-    """Whatever a decoder has against a picture, as a CannotRead with the reason."""
-    from PIL import Image, UnidentifiedImageError
+class _refusing:
+    """Whatever a decoder has against a picture, as a CannotRead with the reason (no generator: it would cost as much as
+    reading a header).
+    """
 
-    try:
-        yield
-    except UnidentifiedImageError:
-        raise CannotRead(f"Cannot read {path}: it is not an image.") from None
-    except Image.DecompressionBombError:
-        raise CannotRead(f"Cannot read {path}: it states more than {MOST_PIXELS:,} pixels.") from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error) as error:
-        if isinstance(error, Refusal):
-            raise
-        raise CannotRead(f"Cannot read {path}: {_reason(error)}.") from None
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if error is None or isinstance(error, Refusal):
+            return
+        from PIL import Image, UnidentifiedImageError
+
+        if isinstance(error, UnidentifiedImageError):
+            raise CannotRead(f"Cannot read {self.name}: it is not an image.") from None
+        if isinstance(error, Image.DecompressionBombError):
+            raise CannotRead(f"Cannot read {self.name}: it states more than {MOST_PIXELS:,} pixels.") from None
+        if isinstance(error, OSError | ValueError | SyntaxError | EOFError | MemoryError | struct.error):
+            raise CannotRead(f"Cannot read {self.name}: {_reason(error)}.") from None
 
 
 def _opened(name: str, content: bytes) -> Any:

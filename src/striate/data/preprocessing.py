@@ -106,13 +106,17 @@ class Preprocessing:
         n, channels, height, width = pixels.shape
         if into is None:
             into = torch.empty((n, height, width, channels), device=device).permute(0, 3, 1, 2)
-        scale, shift = _rows(self.mean, self.std, width, torch.device(device))
         alone = pixels.device.type == "cpu" and torch.get_num_threads() == 1  # several would meet too often
         few = max(1, IN_CACHE // max(1, channels * height * width) if alone else n)
-        for part, cells in zip(pixels.split(few), into.permute(0, 2, 3, 1).split(few), strict=True):
-            rows = cells.copy_(part.permute(0, 2, 3, 1)).flatten(2)  # a row as it lies in memory: a long loop
-            torch.addcmul(shift, rows, scale, out=rows)
+        for part, x in zip(pixels.split(few), into.split(few), strict=True):
+            self.standardise(x.copy_(part))
         return into
+
+    def standardise(self, x: Tensor) -> None:
+        """float32 N×C×H×W, channels last, of 0..255, in place: (x/255 - mean)/std."""
+        rows = x.permute(0, 2, 3, 1).flatten(2)  # as they lie in memory: a long loop
+        scale, shift = _rows(self.mean, self.std, x.shape[3], x.device)
+        torch.addcmul(shift, rows, scale, out=rows)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -171,10 +175,9 @@ def to_channels(pixels: Tensor, channels: int) -> Tensor:
 
 def scaled(pixels: Tensor, covered: Grid) -> Tensor:
     """Scaled until `covered` just is."""
-    grid = (pixels.shape[2], pixels.shape[3])
-    scale = max(c / n for c, n in zip(covered, grid, strict=True))
-    rows, columns = (max(c, round(n * scale)) for c, n in zip(covered, grid, strict=True))
-    return resampled(pixels, (rows, columns))
+    (height, width), (rows, columns) = pixels.shape[2:], covered
+    scale = max(rows / height, columns / width)
+    return resampled(pixels, (max(rows, round(height * scale)), max(columns, round(width * scale))))
 
 
 def resampled(pixels: Tensor, size: Grid) -> Tensor:
@@ -189,5 +192,6 @@ def resampled(pixels: Tensor, size: Grid) -> Tensor:
 def _cut(pixels: Tensor, grid: Grid, covered: Grid) -> Tensor:
     """Scaled until `covered` just is, then the centre `grid`."""
     pixels = scaled(pixels, covered)
-    top, left = ((s - g) // 2 for s, g in zip(pixels.shape[2:], grid, strict=True))
-    return pixels[:, :, top : top + grid[0], left : left + grid[1]]
+    (height, width), (rows, columns) = pixels.shape[2:], grid
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return pixels[:, :, top : top + rows, left : left + columns]

@@ -123,25 +123,30 @@ class Stream:
         cache; of what could not be read, why (in its place is whatever was there).
         """
         chance, rule = Chance(self.seed, number, index), self.preprocessing
-        pixels = torch.empty_like(into, dtype=torch.uint8)
+        pixels = torch.empty_like(into, dtype=torch.uint8) if self.augment else into
         crop = next((first for first in self.augment[:1] if isinstance(first, Crop)), None)
         lost = self._cropped(crop, chance, pixels) if crop else self._prepared(index, pixels)
         for place, augmentation in enumerate(self.augment):
             if place or not crop:  # that was done where it was decoded
                 pixels = augmentation(pixels, chance.of(place))
-        if into.is_floating_point():
+        if pixels is not into and into.is_floating_point():
             rule.normalise(pixels, into=into)
-        else:
+        elif pixels is not into:
             into.copy_(pixels)
         return lost
 
     def _prepared(self, index: Tensor, pixels: Tensor) -> list[Skipped | None]:
-        lost: list[Skipped | None] = []
-        for i, into in zip(index.tolist(), pixels, strict=True):
-            read = self._read(i, self.preprocessing.covered)
-            lost.append(read if isinstance(read, Skipped) else None)
-            if isinstance(read, Tensor):
-                self.preprocessing.place(read, into)
+        """As they are (uint8), or as the network reads them (float32)."""
+        lost: list[Skipped | None] = [None] * len(pixels)
+        rule = self.preprocessing
+        for place, i in enumerate(index.tolist()):
+            read = self._read(i, rule.covered)
+            if isinstance(read, Skipped):
+                lost[place] = read
+                continue
+            rule.place(read, pixels[place])
+            if pixels.is_floating_point():
+                rule.standardise(pixels[place : place + 1])
         return lost
 
     def _cropped(self, crop: Crop, chance: Chance, pixels: Tensor) -> list[Skipped | None]:
