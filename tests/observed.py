@@ -81,7 +81,7 @@ def training_peak(module: Any, batch: int, optimizer: str = "sgd", autocast: boo
         held.backward = False
         for parameter in parameters:
             parameter.grad = None
-    return held.most + STATE[optimizer] * sum(p.numel() * p.element_size() for p in parameters)
+    return held.most + STATE[optimizer][0] * sum(p.numel() * p.element_size() for p in parameters)
 
 
 def allocated_peak(module: Any, batch: int, repeat: int = 2) -> int:

@@ -80,7 +80,8 @@ def test_training_adds_gradients_and_the_optimiser_s_state(optimizer: str) -> No
     priced = ledger("lenet5", training=True, optimizer=optimizer)
     training, weights = priced.training, priced.totals.weight_bytes
     assert training is not None
-    assert (training.gradient_bytes, training.optimizer_bytes) == (weights, STATE[optimizer] * weights)
+    assert training.gradient_bytes == weights
+    assert STATE[optimizer][0] * weights <= training.optimizer_bytes <= STATE[optimizer][1] * weights
     assert training.peak_bytes >= 2 * weights + training.optimizer_bytes  # the last moment has them all
 
 

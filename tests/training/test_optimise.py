@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler as theirs
 
+from striate.cost.memory import state_bytes
+from striate.nn import build
 from striate.training import Recipe, revised
 from striate.training.optimise import cuts, optimizer, rate, restore
 from striate.training.recipe import Recipe as Data
@@ -174,6 +176,17 @@ def test_what_an_optimiser_remembers_goes_through_a_file_and_back(name: str) -> 
     restore(after, {"state": tensors, "param_groups": groups})
     for mine, other in zip(stepped(cut, after, 3, first=3), expected, strict=True):
         assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_ledger_knows_what_is_remembered(name: str) -> None:
+    model = build("resnet20")
+    optimiser = optimizer(model, revised(optimizer=name))
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    optimiser.step()
+    kept = [v for state in optimiser.state.values() for k, v in state.items() if k != "step" and v is not None]
+    assert sum(v.numel() * v.element_size() for v in kept) == state_bytes(name, model.graph, 4)
 
 
 def test_the_default_is_adamw() -> None:

@@ -28,7 +28,13 @@ was checked: docs/memory.md.
 @click.option("--memory", "room", metavar="SIZE", help="What there is to train in; else what is free on this machine.")
 @click.option("--reserve", metavar="SIZE", help="Of that, left free: CUDA's context, workspaces, other programs.")
 @click.option("--input", "volume", metavar="C×H×W", help="The volume it reads; a zoo network has its own.")
-@click.option("--optimizer", type=click.Choice(list(STATE)), default="sgd", show_default=True, help="sgd has momentum.")
+@click.option(
+    "--optimizer",
+    type=click.Choice(list(STATE)),
+    default="sgd",
+    show_default=True,
+    help="sgd and rmsprop have momentum.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),

@@ -73,7 +73,7 @@ FORMATS = ("table", "markdown", "csv", "json", "html")
     type=click.Choice(list(STATE)),
     default="sgd",
     show_default=True,
-    help="With --training; sgd has momentum.",
+    help="With --training; sgd and rmsprop have momentum.",
 )
 @click.option(
     "--precision",

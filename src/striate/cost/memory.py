@@ -19,7 +19,10 @@ from striate.blueprint.wiring import JOINS
 from striate.cost.holds import INDEX, holds_of, kinds
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "float64": 8}
-STATE = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 1, "plain": 0}  # numbers kept for each parameter; sgd has momentum
+# Numbers kept for each parameter: of a matrix (a convolution's or a Linear's weight), of any other. sgd and rmsprop have
+# momentum; muon keeps it of matrices, and of the others what adamw does.
+STATE = {"sgd": (1, 1), "adam": (2, 2), "adamw": (2, 2), "rmsprop": (2, 2), "muon": (1, 2), "plain": (0, 0)}
+MATRIX = (2, 4)  # dimensions
 OVERWRITES = {"relu"}  # and relu6 outside training, where torch clones what that overwrites
 FRESH = {*JOINS, "Conv", "padded Conv", "Linear", "BatchNorm", "LocallyConnected"}  # may be: no gradient needs them
 PASSES = {"Identity", "view"}  # hand on what they read, as do dropout and drop path outside training
@@ -31,6 +34,14 @@ def buffer_bytes(graph: Graph, size: int) -> int:
     once = {id(placed): placed.buffers.values() for placed in held}  # blocks repeat, and share what `place` gave
     each = {at: sum([size * prod(shape) if shape else INDEX for shape in shapes]) for at, shapes in once.items()}
     return sum([each[id(placed)] for placed in held])
+
+
+def state_bytes(optimizer: str, graph: Graph, size: int) -> int:
+    """What the optimiser remembers of the weights."""
+    shapes = (item for node in graph.nodes if not node.twin for item in node.placed.weights.items())
+    matrix, other = STATE[optimizer]
+    kept = (prod(shape) * (matrix if len(shape) in MATRIX and name != "bias" else other) for name, shape in shapes)
+    return size * sum(kept)
 
 
 def homes(graph: Graph, kind: Mapping[str, str], training: bool = False) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from striate.blueprint.graph import Graph
 from striate.cost.autograd import FLOAT, PART, Key, Part, parts
-from striate.cost.memory import STATE, buffer_bytes
+from striate.cost.memory import buffer_bytes, state_bytes
 from striate.cost.segments import segments
 
 LABEL = 8  # bytes of a label, an int64
@@ -105,8 +105,8 @@ class _Play:
         self.counted = 0  # the bytes of those gradients
         self.names = 0  # of gradients of values so far
         self.saved_bytes = 0
-        weights = size * graph.parameters
-        self.resident = weights + buffer_bytes(graph, size), STATE[optimizer] * weights
+        weights = size * graph.parameters + buffer_bytes(graph, size)
+        self.resident = weights, state_bytes(optimizer, graph, size)
 
     def run(self, runs: Sequence[Sequence[str]]) -> None:
         start, grid = self.parts["input"], self.graph.output.grid

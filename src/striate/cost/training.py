@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from striate.blueprint.graph import Graph
-from striate.cost.memory import STATE
+from striate.cost.memory import state_bytes
 from striate.cost.step import Moment, step
 
 PRECISIONS = {"fp32": False, "bf16": True}  # whether torch.autocast gives products bfloat16
@@ -32,7 +32,7 @@ def training(
     taken = step(graph, batch, size, optimizer, autocast=PRECISIONS[precision], checkpointing=checkpointing)
     weights = size * graph.parameters
     peak = taken.peak
-    state = STATE[optimizer] * weights
+    state = state_bytes(optimizer, graph, size)
     return Training(optimizer, precision, checkpointing, weights, state, taken.saved_bytes, peak.bytes, peak.at)
 
 

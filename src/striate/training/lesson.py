@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from striate.blueprint import BatchNorm, CannotTrain, Graph
+from striate.cost.memory import buffer_bytes
 from striate.cost.training import capacity, training
 from striate.cost.units import memory
 from striate.data import (
@@ -139,7 +140,8 @@ def _small_enough(
         raise CannotTrain(fact, ways="A batch size of 2 or more.")
     if device.type != "cpu":
         return
-    needed, there = training(graph, largest, 4, *way).peak_bytes, free()
+    averaged = 4 * graph.parameters + buffer_bytes(graph, 4) if recipe.ema is not None else 0
+    needed, there = training(graph, largest, 4, *way).peak_bytes, free() - averaged
     if needed > there:
         fits = capacity(there, graph, *way).batch
         numbers = f"{memory(needed)} are wanted, {memory(there)} are free."

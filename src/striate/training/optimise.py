@@ -82,7 +82,7 @@ def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov, fused=True)
         case "rmsprop":
             how: dict[str, Any] = {"alpha": recipe.second, "eps": recipe.eps, "momentum": recipe.momentum}
-            return torch.optim.RMSprop(groups, recipe.lr, foreach=True, **how)
+            return torch.optim.RMSprop(groups, recipe.lr, **how)
         case "muon":
             matrices = {id(p) for name, p in trained if name not in plain and p.ndim in (2, 4)}
             return Muon(groups, recipe.lr, recipe.momentum, recipe.nesterov, recipe.second, recipe.eps, matrices)
