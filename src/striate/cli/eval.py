@@ -1,10 +1,12 @@
-"""`striate eval MODEL --data …`: how good a trained model is."""
+"""`striate eval MODEL… --data …`: how good trained models are, one by one and together."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,58 +14,201 @@ from striate.blueprint.said import counted, visible
 from striate.cli.output import say
 
 if TYPE_CHECKING:
+    from striate.data import Images, Streamed
     from striate.training import Metrics
+    from striate.training.asked import Answers
+    from striate.training.ensemble import Member
+    from striate.training.views import Views
 
 EXAMPLES = """\b
 Examples:
   striate eval runs/demo                                on the digits' test images (striate demo makes this run)
   striate eval runs/photos --data photos/ --confusion   which classes it mistakes for which
+  striate eval runs/photos --data photos/ --pictures judged/    the same to look at, and its worst mistakes
   striate eval runs/photos/model.safetensors --data photos/ --split train
   striate eval runs/demo --json | jq .per_class
+  striate eval runs/alexnet --data photos/ --views ten-crop     as Krizhevsky et al. 2012
+  striate eval runs/vgg16 --data photos/ --views grid --dense --scales 256,384,512     as Simonyan & Zisserman 2014
+  striate eval runs/a runs/b runs/c --data photos/      each alone, and their mean probabilities
 
-MODEL is a model file or a run's folder. Images are prepared as the model's file says.
+MODEL is a model file or a run's folder. Images are prepared as the model's file says. Probabilities of several views of
+an image, and of several models, are averaged. Views:
+\b
+  centre       one crop, the default
+  ten-crop     the four corners and the centre, mirrored, too
+  multi-crop   144 crops: at four scales three squares, of each the corners, the centre and all of it, mirrored, too
+  grid         150 crops: at three scales 5×5, mirrored, too
+  dense        the whole image, the network sliding over it, mirrored, too
 """
+VIEWS = ("centre", "ten-crop", "multi-crop", "grid", "dense")
+
+
+class Sides(click.ParamType):
+    """Short sides of images: 256,384,512."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = value.split(",")
+        if not all(part.strip().isdecimal() for part in parts):
+            self.fail(f"{value!r} is not short sides as in 256,384,512", param, ctx)
+        return tuple(int(part) for part in parts)
 
 
 @click.command("eval", epilog=EXAMPLES, short_help="Say how good a trained model is.")
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL...")
 @click.option("--data", default="digits", show_default=True, metavar="digits|PATH", help="What to be judged by.")
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
 @click.option(
     "--seed", type=click.IntRange(0), help="By which a folder without splits is split; default: the training's."
 )
+@click.option(
+    "--views", "kind", type=click.Choice(VIEWS), default="centre", show_default=True, help="What it is shown."
+)
+@click.option("--scales", type=Sides(), default=(), help="Short sides that images are scaled to; default: the view's.")
+@click.option("--dense", is_flag=True, help="Slide the network over whole images; with other views, both.")
+@click.option(
+    "--mirror/--no-mirror", default=True, help="Whether views are shown mirrored, too: not for digits, letters."
+)
 @click.option("--confusion", is_flag=True, help="Print how many images of each class were taken for which.")
+@click.option("--calibration", is_flag=True, help="Print how often it is right, by how sure it is.")
+@click.option("--pictures", type=click.Path(path_type=Path), metavar="FOLDER", help="Draw both there, and mistakes.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for a script.")
-def command(model: Path, data: str, split: str, seed: int | None, confusion: bool, as_json: bool) -> None:
-    """Say how good MODEL is on data: top-1, top-5, loss, and each class."""
-    from striate.blueprint.modelfile import model_file
-    from striate.nn import load
-    from striate.training import evaluate
-    from striate.training.judged import images_for
+def command(
+    models: tuple[Path, ...],
+    data: str,
+    split: str,
+    seed: int | None,
+    kind: str,
+    scales: tuple[int, ...],
+    dense: bool,
+    mirror: bool,
+    confusion: bool,
+    calibration: bool,
+    pictures: Path | None,
+    as_json: bool,
+) -> None:
+    """Say how good MODEL is on data: top-1, top-5, loss, calibration, and each class."""
+    from striate.training.ensemble import together
+    from striate.training.metrics import measured
+    from striate.training.trained import preprocessing_of
+    from striate.training.views import Views
 
-    network = load(model_file(model))
-    splits = images_for(network, data, seed)
-    for skipped in splits.skipped:
+    views = Views("dense" if dense and kind == "centre" else kind, scales, dense, mirror)
+    networks, members = _opened(models, data, split, seed)
+    for network in networks:
+        views.parts(preprocessing_of(network))  # refused now and not after the first has been judged
+    answers = [_asked(network, member, views) for network, member in zip(networks, members, strict=True)]
+    each = [measured(a.shares, a.labels, m.classes) for a, m in zip(answers, members, strict=True)]
+    mean = together(answers, [member.classes for member in members])
+    metrics = measured(mean.shares, mean.labels, members[0].classes) if len(models) > 1 else each[0]
+    for skipped in mean.skipped:
         say(f"Left out: {skipped.reason}", err=True)
-    metrics = evaluate(network, splits.test if split == "test" else splits.train)
+    title = f"{members[0].name if len(models) == 1 else counted(len(models), 'model')} on {data}"
+    drawn = _draw(pictures, members[0].images, mean, metrics, title) if pictures else []
+    rule = preprocessing_of(networks[0])
     if as_json:
-        say(json.dumps({"model": str(model), "data": data, "split": split, **metrics.to_json()}, ensure_ascii=False))
+        said = {"data": data, "split": split, "views": views.told(rule), **metrics.to_json()}
+        models_ = [{"model": str(m), **one.to_json()} for m, one in zip(models, each, strict=True)]
+        one = {"model": str(models[0])} if len(models) == 1 else {"models": models_}
+        say(json.dumps({**one, **said}, ensure_ascii=False))
         return
-    say(f"{model} on {counted(metrics.examples, split + ' image')} of {data}: {splits.told}")
-    say("\n".join(report(metrics)))
+    how = views.told(rule) if views.kind != "centre" or scales else rule.told(_grid(members[0].images))
+    named = members[0].name if len(models) == 1 else f"{len(models)} models"
+    say(f"{named} on {counted(metrics.examples, split + ' image')} of {data}: {how}")
+    if len(models) > 1:
+        say("\n".join(side_by_side([*(member.name for member in members), "together"], [*each, metrics])))
+    say("\n".join(report(metrics)[1 if len(models) > 1 else 0 :]))
+    if calibration:
+        say("\n" + "\n".join(reliability(metrics)))
     if confusion:
         say("\n" + "\n".join(table(metrics)))
+    for path in drawn:
+        say(f"{path}")
+
+
+def _opened(models: Sequence[Path], data: str, split: str, seed: int | None) -> tuple[list[Any], list[Member]]:
+    """The networks, and what each is judged by."""
+    from striate.blueprint.modelfile import model_file
+    from striate.nn import load
+    from striate.training.ensemble import Member, agreed
+    from striate.training.judged import images_for
+
+    networks = [load(model_file(model)) for model in models]
+    members = []
+    for model, network in zip(models, networks, strict=True):
+        splits = images_for(network, data, seed, whole=True)
+        images = splits.test if split == "test" else splits.train
+        members.append(Member(str(model), images.classes, images))
+    agreed(members)
+    return networks, members
+
+
+def _asked(network: Any, member: Member, views: Views) -> Answers:
+    from striate.training.asked import ask
+    from striate.training.counting import counting
+
+    with counting(f"Judging {member.name}", len(member.images), sys.stderr) as tick:
+        return ask(network, member.images, views, tick=tick)
+
+
+def _grid(images: Images | Streamed) -> tuple[int, int] | None:
+    from striate.data import Images
+
+    return images.volume.grid if isinstance(images, Images) else None
+
+
+def _draw(folder: Path, images: Images | Streamed, answers: Answers, metrics: Metrics, title: str) -> list[Path]:
+    """The pictures' files."""
+    from striate.blueprint.files import unwritten, write_atomically
+    from striate.training import pictures
+
+    drawn = {
+        "confusion.png": pictures.confusion(metrics, title),
+        "calibration.png": pictures.calibration(metrics, title),
+        "mistakes.png": pictures.mistakes(pictures.worst(images, answers, metrics.classes), title),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritten(folder, error) from None
+    return [write_atomically(folder / name, picture) for name, picture in drawn.items()]
 
 
 def report(metrics: Metrics) -> list[str]:
     named = {name: visible(name) for name in metrics.classes}
     wide = max(map(len, named.values()))
     of = metrics.confusion.sum(1).tolist()
-    lines = [f"top-1 {metrics.top1:.2%}   top-5 {metrics.top5:.2%}   loss {metrics.loss:.4f}", ""]
+    lines = [summary(metrics), ""]
     for name, share in metrics.per_class.items():
         count = of[metrics.classes.index(name)]
         lines.append(f"{named[name]:{wide}}  {share:7.2%} of {count:,}")
     return lines
+
+
+def summary(metrics: Metrics) -> str:
+    top1 = f"top-1 {metrics.top1:.2%} ± {metrics.error:.2%}"
+    sure = f"calibration error {metrics.calibration.error:.2%}"
+    return f"{top1}   top-5 {metrics.top5:.2%}   loss (NLL) {metrics.loss:.4f}   {sure}"
+
+
+def side_by_side(names: Sequence[str], each: Sequence[Metrics]) -> list[str]:
+    named = [visible(name) for name in names]
+    wide = max(map(len, named))
+    return [f"{name:{wide}}  {summary(metrics)}" for name, metrics in zip(named, each, strict=True)]
+
+
+def reliability(metrics: Metrics) -> list[str]:
+    """How often the model is right, by how sure it is; bins without images are left out."""
+    return [
+        "how sure            images     sure    right",
+        *(
+            f"{b.low:7.2%} to {b.high:7.2%} {b.images:7,}  {b.confidence:7.2%}  {b.accuracy:7.2%}"
+            for b in metrics.calibration.bins
+        ),
+    ]
 
 
 def table(metrics: Metrics) -> list[str]:

@@ -10,11 +10,12 @@ import torch
 
 from striate.blueprint import CannotTrain
 from striate.data import Images, Splits, Streamed, open_data
-from striate.training.metrics import classes_of, preprocessing_of
+from striate.training.trained import classes_of, preprocessing_of
 
 
-def images_for(network: Any, data: str | Path, seed: int | None = None) -> Splits:
-    """`data` prepared as the network's file says, its labels those of the network's classes.
+def images_for(network: Any, data: str | Path, seed: int | None = None, whole: bool = False) -> Splits:
+    """`data` prepared as the network's file says, its labels those of the network's classes. Who cuts views himself has
+    the `whole` images, unprepared; files are then left where they lie.
 
     Raises what opening data raises; CannotTrain for a class that the network does not know.
     """
@@ -22,7 +23,7 @@ def images_for(network: Any, data: str | Path, seed: int | None = None) -> Split
     if seed is None:
         recipe = (network.metadata.get("provenance") or {}).get("recipe")
         seed = recipe.get("seed", 0) if isinstance(recipe, dict) else 0
-    splits = open_data(data, seed=seed, preprocessing=rule)
+    splits = open_data(data, seed=seed, preprocessing=None if whole else rule, looking=whole)
     known = classes_of(network)
 
     def renamed(images: Images | Streamed) -> Images | Streamed:
@@ -34,4 +35,4 @@ def images_for(network: Any, data: str | Path, seed: int | None = None) -> Split
         place = torch.tensor([known.index(name) for name in images.classes])
         return replace(images, labels=place[images.labels], classes=known)
 
-    return replace(splits, train=renamed(splits.train), test=renamed(splits.test))
+    return replace(splits, train=renamed(splits.train), test=renamed(splits.test), preprocessing=rule)

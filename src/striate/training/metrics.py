@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import torch
@@ -11,23 +12,35 @@ from torch.nn import functional as F
 
 from striate.blueprint import CannotTrain
 from striate.data import Images, Preprocessing, Splits, Streamed, deal
+from striate.training.asked import ask
+from striate.training.calibration import Calibration, calibrated
+from striate.training.trained import answer, classes_of, main_way_out, preprocessing_of
+from striate.training.views import Views
 
 AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """`confusion[i, j]`: how many images of class i were taken for class j. `loss`: the mean cross-entropy, in nats."""
+    """`confusion[i, j]`: how many images of class i were taken for class j. `loss`: the mean cross-entropy, that is the
+    negative log-likelihood (NLL), in nats. `calibration`: whether the model is right as often as it says.
+    """
 
     top1: float
     top5: float
     loss: float
     confusion: Tensor
     classes: tuple[str, ...]
+    calibration: Calibration
 
     @property
     def examples(self) -> int:
         return int(self.confusion.sum())
+
+    @property
+    def error(self) -> float:
+        """The standard error of `top1`, were these images drawn anew: that of a share of so many."""
+        return sqrt(self.top1 * (1 - self.top1) / self.examples)
 
     @property
     def per_class(self) -> dict[str, float]:
@@ -40,16 +53,15 @@ class Metrics:
         return {
             "examples": self.examples,
             "top1": self.top1,
+            "top1_standard_error": self.error,
             "top5": self.top5,
             "loss": self.loss,
+            "nll": self.loss,
+            "calibration": self.calibration.to_json(),
             "per_class": self.per_class,
             "classes": list(self.classes),
             "confusion": self.confusion.tolist(),
         }
-
-
-def main_way_out(outputs: Tensor | dict[str, Tensor]) -> Tensor:
-    return outputs["out"] if isinstance(outputs, dict) else outputs
 
 
 @torch.inference_mode()
@@ -58,10 +70,14 @@ def evaluate(
     data: Images | Streamed | Splits,
     preprocessing: Preprocessing | None = None,
     dtype: torch.dtype = torch.float32,
+    *,
+    views: Views | str | None = None,
 ) -> Metrics:
     """The model on images prepared as it wants them; of Splits, on `test`. The model's mode is given back as it was.
 
     `preprocessing`: by default what comes with the data, or else what the model's file says. `dtype` is of products.
+    With `views` ("ten-crop", "multi-crop", "grid", "dense", or a Views) the mean of the probabilities of several views
+    of each image is judged; they are cut out of the images as `data` has them.
 
     Raises CannotTrain where the images are not what the model reads.
     """
@@ -71,6 +87,9 @@ def evaluate(
     if not len(images):
         raise CannotTrain(f"Cannot judge on {images.source}: there are no images.")
     preprocessing = preprocessing or preprocessing_of(model)
+    if views is not None:
+        asked = ask(model, images, Views(views) if isinstance(views, str) else views, preprocessing, dtype)
+        return measured(asked.shares, asked.labels, images.classes)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     was_training = model.training
     model.eval()
@@ -78,7 +97,7 @@ def evaluate(
         logits, labels = [], []
         for x, y in deal(images, preprocessing, AT_ONCE, shuffle=False).epoch():
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                logits.append(main_way_out(model(x.to(device))).float())
+                logits.append(answer(model, x.to(device)).float())
             labels.append(y.to(device))
     finally:
         model.train(was_training)
@@ -103,27 +122,8 @@ def measured(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Metric
         F.cross_entropy(logits, labels).item(),
         confusion,
         classes,
+        calibrated(logits.softmax(1).amax(1), right[:, 0]),
     )
 
 
-def preprocessing_of(model: nn.Module) -> Preprocessing:
-    """What the model's file says of its images. Raises CannotTrain where it says nothing."""
-    said = getattr(model, "metadata", {}).get("preprocessing")
-    if said is None:
-        raise CannotTrain(
-            "Cannot prepare images for this model: its file does not say how.",
-            "",
-            "A model that Striate trained says it; or give preprocessing=.",
-        )
-    return Preprocessing.from_json(said)
-
-
-def classes_of(model: nn.Module) -> tuple[str, ...]:
-    """The names of what the model tells apart, as its file has them. Raises CannotTrain where it has none."""
-    if classes := getattr(model, "metadata", {}).get("classes"):
-        return tuple(classes)
-    raise CannotTrain(
-        "Cannot name what this model tells apart: its file has no classes.",
-        "",
-        "A model that Striate trained has them; or striate.save(model, path, classes=[…]).",
-    )
+__all__ = ["AT_ONCE", "Metrics", "classes_of", "evaluate", "main_way_out", "measured", "preprocessing_of"]
