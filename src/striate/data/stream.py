@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import finalize
 
 import torch
 from torch import Tensor
@@ -58,6 +59,7 @@ class Stream:
     threads: int = 0  # 0: one a core
     skipped: dict[str, Skipped] = field(default_factory=dict)
     undealt: list[tuple[int, int]] = field(default_factory=list)
+    spare: list[Tensor] = field(default_factory=list)  # batches that were used: for those to come
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.size)
@@ -85,14 +87,27 @@ class Stream:
     def _threads(self) -> int:
         return self.threads or _cores()
 
+    def _lent(self, n: int) -> Tensor:
+        """N×C×H×W, channels last, in memory that comes back when the last who uses it is gone: new pages would take as
+        long as normalising. (An array that a tensor lies in lives as long as the tensor's memory; so that is known.)
+        """
+        channels, height, width = self.preprocessing.volume
+        kind = torch.float32 if torch.device(self.device).type == "cpu" else torch.uint8
+        with torch.inference_mode(False):  # whoever judges is in it, the threads are not
+            whole = self.spare.pop() if self.spare else torch.empty((self.size, height, width, channels), dtype=kind)
+            array = whole[:n].numpy()
+            finalize(array, self._back, whole).atexit = False
+            return torch.from_numpy(array).permute(0, 3, 1, 2)
+
+    def _back(self, whole: Tensor) -> None:
+        if len(self.spare) < AHEAD + 2:  # under way, and one in use
+            self.spare.append(whole)
+
     def _begun(self, place: int, index: Tensor, number: int, pool: ThreadPoolExecutor) -> _Making:
         """The threads fill a batch as the network reads it; where that is on a device, the eighth of it that goes there
         is enough.
         """
-        channels, height, width = self.preprocessing.volume  # laid out as decoders give them: rows are copied whole
-        kind = torch.float32 if torch.device(self.device).type == "cpu" else torch.uint8
-        with torch.inference_mode(False):  # whoever judges is in it, the threads are not
-            batch = torch.empty((len(index), height, width, channels), dtype=kind).permute(0, 3, 1, 2)
+        batch = self._lent(len(index))
         run = max(1, min(RUN, -(-self.size * AHEAD // (2 * self._threads))))
         parts = zip(index.split(run), batch.split(run), strict=True)
         return _Making(place, index, batch, [pool.submit(self._decode, *part, number) for part in parts])
