@@ -17,6 +17,7 @@ FACE = {  # name -> the module that has it; every other public name is the bluep
     "save": "striate.nn",
     "trace": "striate.nn",
     "train": "striate.training",
+    "resume": "striate.training",
     "evaluate": "striate.training",
     "predictor": "striate.training",
 }

@@ -207,10 +207,12 @@ def test_a_signal_ends_it_after_the_step_and_it_says_what_is_saved(
     assert process.returncode == code
     assert said.startswith("Stopped after step ")
     assert f"Saved in {tmp_path}/run/: model.safetensors (as after epoch " in said
+    assert said.endswith(f"To go on: striate resume {tmp_path}/run\n")
     assert "Traceback" not in said
     last = json.loads(log.read_text().splitlines()[-1])
     assert (last["event"], last["finished"]) == ("done", False)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "checkpoints",
         "curves.png",
         "log.jsonl",
         "model.safetensors",

@@ -28,7 +28,9 @@ VERBS = {  # in the order of the first day; `striate.cli.VERB` has the `command`
     "compare": "Put networks side by side, in numbers or in a picture.",
     "check": "Hold what a listing claims against what comes out.",
     "data": "Say what is in a data set, and draw a batch of it.",
+    "recipe": "Show how the famous networks were trained.",
     "train": "Train a network on your images, or on digits.",
+    "resume": "Go on with a training that was cut off.",
     "eval": "Say how good a trained model is.",
     "predict": "Say what is in an image.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from contextlib import closing
@@ -13,10 +14,12 @@ import click
 
 from striate.blueprint import CannotTrain
 from striate.cli.output import say
+from striate.cli.recipe import SET, fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from striate.data import Splits
     from striate.training import Control, Done, Event
 
 EXAMPLES = """\b
@@ -25,8 +28,10 @@ Examples:
   striate train lenet5 --data mnist/ --epochs 5           on a folder of IDX files
   striate train resnet18 --data photos/ --size 128 --flip --out runs/photos
   striate train mynet.txt --data photos/ --lr 1e-3        a network of yours, in any notation
-  striate train lenet5 --set optimizer=sgd --set lr=0.05 --set shift=2
-  striate train lenet5 --recipe runs/demo/recipe.json     once more, as that run was
+  striate train resnet20 --data cifar10/ --recipe resnet-cifar-2015    as its paper did
+  striate train lenet5 --set optimizer=sgd --set lr=0.05 --set 'augment=padded-crop(2)'
+  striate train lenet5 --recipe runs/demo                 once more, as that run was
+  striate train vgg16 --data photos/ --recipe vgg-2014 --start-from runs/vgg11
   striate train runs/demo --epochs 5 --lr 3e-4            on from the weights of a model (striate demo makes this one)
   striate eval runs/photos --data photos/                 how good it is
   striate predict runs/demo runs/demo/digits/7.png        what it says of an image
@@ -36,6 +41,7 @@ for each class, in train and val (or test), or split here by the seed. A share o
 choose the epoch by; the test images are opened once, at the end. Ctrl-C ends it after the step under way, and saves
 (exit code 130); so do SIGTERM (143) and a terminal that is closed, SIGHUP (129). A second one ends it at once.
 """
+FLIP = re.compile(r"\bflip\b")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -43,17 +49,23 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.argument("net", metavar="NET")
 @click.option("--data", default="digits", show_default=True, metavar="digits|PATH", help="What to learn from.")
 @click.option("--epochs", type=click.IntRange(1), help="How often each image is seen; default: enough for the data.")
-@click.option("--batch-size", type=click.IntRange(1), help="How many images a step learns from; default: 64.")
-@click.option("--lr", type=float, help="The highest learning rate; default: 0.003.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="How many images a step learns from; default: the recipe's, 64."
+)
+@click.option("--lr", type=float, help="The highest learning rate; default: the recipe's, 0.003.")
 @click.option("--seed", type=click.IntRange(0), help="The same seed gives the same weights; default: 0.")
 @click.option("--size", type=click.IntRange(1), help="The side of the images the network reads; default: its own.")
 @click.option(
     "--flip", is_flag=True, default=None, help="Show half of the images left to right: for photos, not for letters."
 )
-@click.option("--recipe", "path", type=click.Path(path_type=Path), help="Start from a run's recipe.json.")
 @click.option(
-    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any other field of the recipe; once for each."
+    "--recipe", "source", metavar="NAME|FILE", help="How to train: a name (striate recipe), or a recipe.json."
 )
+@SET
+@click.option(
+    "--start-from", "model", metavar="MODEL", help="Begin with the tensors of another model file that fit this network."
+)
+@click.option("--take", metavar="PARTS", help="With --start-from: only those of these parts, with commas between them.")
 @click.option("--fresh", is_flag=True, help="Of a model file take the network only, not its weights.")
 @click.option(
     "--out",
@@ -64,7 +76,10 @@ def command(
     net: str,
     data: str,
     size: int | None,
-    path: Path | None,
+    source: str | None,
+    model: str | None,
+    take: str | None,
+    flip: bool | None,
     settings: tuple[str, ...],
     fresh: bool,
     out: Path | None,
@@ -78,50 +93,57 @@ def command(
     """
     from striate.training import read_recipe, revised
 
-    fields = {name: value for name, value in said.items() if value is not None} | dict(map(_setting, settings))
-    recipe = revised(read_recipe(path) if path else None, **fields)
+    asked = {name: value for name, value in said.items() if value is not None} | fields(settings)
+    recipe = revised(read_recipe(source) if source else None, **asked)
+    if flip and not FLIP.search(recipe.augment):
+        recipe = revised(recipe, augment=f"{recipe.augment}, flip" if recipe.augment else "flip")
+    if take and not model:
+        raise CannotTrain("Cannot take parts of no model.", ways="Name it: --start-from MODEL.")
 
-    from striate.training import Control, evaluate, fit, started, train
+    from striate.training import Control, fit, started, train
+    from striate.training.prepare import prepared
+    from striate.training.start import start_from
 
     fitted = fit(net, data, size, recipe.seed)
-    model, report = started(fitted, recipe.seed, fresh)
+    network, report = started(fitted, recipe.seed, fresh)
     say(f"{fitted.name} on {data}: {fitted.data.told}")
     for skipped in fitted.data.skipped:
         say(f"Left out: {skipped.reason}", err=True)
     if fitted.weights:
         say(f"Weights: {report}" if report else f"Weights: drawn anew, none of {fitted.weights}")
+    if model:
+        prepared(network, recipe)
+        parts = [part.strip() for part in (take or "").split(",") if part.strip()]
+        say(f"Weights: {start_from(network, model, parts, fitted.data.classes)}")
     control = Control()
     folder = out or Path("runs") / Path(net).stem.partition("(")[0]
-    where, done = watched(train(model, fitted.data, recipe, out=folder, control=control), control)
-    from striate.nn import load
+    events = train(network, fitted.data, recipe, out=folder, control=control)
+    concluded(*watched(events, control), fitted.data)
 
-    metrics = evaluate(load(where / "model.safetensors"), fitted.data)
+
+def concluded(folder: Path | None, done: Done, data: Splits) -> None:
+    """What became of a run: the test images, opened now and only now, and what its folder has."""
+    if folder is None:  # another process speaks
+        return
+    from striate.nn import load
+    from striate.training import evaluate
+
+    metrics = evaluate(load(folder / "model.safetensors"), data)
     right = f"{metrics.top1:.2%} right, loss {metrics.loss:.4f}"
     say(f"On the {metrics.examples:,} test images: {right}. {done.seconds:.1f} s.")
-    say(f"{where}/ has model.safetensors (epoch {done.kept}), recipe.json, log.jsonl, curves.png")
+    say(f"{folder}/ has model.safetensors (epoch {done.kept}), recipe.json, log.jsonl, curves.png")
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """FIELD=VALUE, the value as JSON where it reads so. Raises CannotTrain."""
-    import json
-
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise CannotTrain(f'Cannot set "{text}": it is written FIELD=VALUE, for instance --set weight_decay=0.01.')
-    try:
-        return name.strip(), json.loads(value)
-    except ValueError:
-        return name.strip(), value.strip()
-
-
-def watched(events: Iterator[Event], control: Control) -> tuple[Path, Done]:
-    """Show a training to its end; gives its folder and last event.
+def watched(events: Iterator[Event], control: Control) -> tuple[Path | None, Done]:
+    """Show a training to its end; gives its folder and last event. Of several processes that learn together, the first
+    shows it and has the folder.
 
     The first of SIGNALS stops it after the step under way: what it holds is saved and said, and the exit code is 128
     and the signal's number. A second one ends it at once.
     """
     from striate.training import Done, Started
     from striate.training.progress import shown
+    from striate.training.ranks import here
 
     folder, done, caught = None, None, 0
     before = {sign: signal.getsignal(sign) for sign in SIGNALS}
@@ -141,7 +163,7 @@ def watched(events: Iterator[Event], control: Control) -> tuple[Path, Done]:
     for sign in heeded:
         signal.signal(sign, stop)
     try:
-        with closing(shown(events, sys.stdout)) as passing:
+        with closing(shown(events, sys.stdout) if here().first else events) as passing:  # type: ignore[type-var]
             for event in passing:
                 if isinstance(event, Started):
                     folder = event.out
@@ -150,11 +172,11 @@ def watched(events: Iterator[Event], control: Control) -> tuple[Path, Done]:
     finally:
         for one, was in heeded.items():
             signal.signal(one, was)
-    assert folder is not None
     assert done is not None
     if not done.finished:
-        say(stopped(done, folder), err=True)
-        sys.exit(128 + caught)
+        if folder:
+            say(stopped(done, folder), err=True)
+        sys.exit(128 + (caught or signal.SIGTERM))  # of several processes, another may have been told
     return folder, done
 
 
@@ -162,6 +184,7 @@ def stopped(done: Done, folder: Path) -> str:
     """What a run holds that was ended by hand."""
     if not done.kept:
         return "Stopped before there was a model to keep: no folder was left."
+    on = f"To go on: striate resume {folder}"
     right = f", {done.top1:.2%} of the images held out" if done.top1 is not None else ""
     saved = f"model.safetensors (as after epoch {done.kept}{right}), recipe.json, log.jsonl, curves.png"
-    return f"Stopped after step {done.step:,}, in epoch {done.epoch}. Saved in {folder}/: {saved}"
+    return f"Stopped after step {done.step:,}, in epoch {done.epoch}. Saved in {folder}/: {saved}. {on}"

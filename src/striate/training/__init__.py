@@ -7,6 +7,7 @@ from striate.training.loop import train
 from striate.training.metrics import Metrics, evaluate
 from striate.training.predict import Prediction, predictor
 from striate.training.recipe import Recipe, read_recipe, revised
+from striate.training.resuming import Resumed, resume, resumed
 
 __all__ = [
     "Checkpoint",
@@ -19,6 +20,7 @@ __all__ = [
     "Metrics",
     "Prediction",
     "Recipe",
+    "Resumed",
     "Started",
     "Step",
     "Warning",
@@ -28,6 +30,8 @@ __all__ = [
     "images_for",
     "predictor",
     "read_recipe",
+    "resume",
+    "resumed",
     "revised",
     "started",
     "train",

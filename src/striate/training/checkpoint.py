@@ -95,7 +95,7 @@ def forget(folder: Path) -> None:
 
 
 class Writer:
-    """Writes checkpoints beside the training, which gives a copy away and goes on. One at a time; who is early waits."""
+    """Writes checkpoints beside the training, which gives a copy away and goes on. One at a time: the next waits."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

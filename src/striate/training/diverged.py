@@ -1,11 +1,15 @@
-"""Where numbers stopped being numbers."""
+"""Where numbers stopped being numbers, or are about to."""
 
 from __future__ import annotations
+
+from math import log
 
 import torch
 from torch import Tensor, nn
 
 from striate.blueprint import CannotTrain
+
+LEAP = 10.0  # times the usual loss
 
 
 def diverged(model: nn.Module, x: Tensor, loss: float, step: int, lr: float, kept: str) -> CannotTrain:
@@ -22,6 +26,35 @@ def diverged(model: nn.Module, x: Tensor, loss: float, step: int, lr: float, kep
         f"Cannot go on from step {step}: the loss is {loss}.",
         why,
         " ".join(filter(None, (f"A smaller learning rate may hold: --lr {lr / 10:.1g}.", kept))),
+        where=layer,
+    )
+
+
+def leaps(loss: float, usual: float, classes: int) -> bool:
+    """Whether the loss is many times what it was of late and says more wrong than guessing among `classes` would."""
+    return 0 < usual * LEAP < loss and loss > 2 * log(classes)
+
+
+def leapt(model: nn.Module, loss: float, usual: float, step: int, lr: float, kept: str) -> CannotTrain:
+    """The refusal for such a loss, with the layer whose gradient is the largest beside its weight."""
+    shares = {
+        name: (p.grad.norm() / p.norm().clamp(min=1e-12)).item()
+        for name, p in model.named_parameters()
+        if p.grad is not None
+    }
+    worst = max(shares, key=shares.__getitem__, default="")
+    layer = worst.rpartition(".")[0]
+    return CannotTrain(
+        f"Cannot go on from step {step}: the loss leapt to {loss:.3g}; it was {usual:.3g}.",
+        f"{layer} has the largest gradient, {shares[worst]:.2g} times its weight; the learning rate was {lr:.3g}."
+        if worst
+        else "",
+        " ".join(
+            filter(
+                None,
+                (f"A smaller learning rate may hold: --lr {lr / 10:.1g}; or clip the gradient: --set clip=1.", kept),
+            )
+        ),
         where=layer,
     )
 

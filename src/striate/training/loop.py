@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from itertools import islice
 from math import isfinite, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
+from striate.blueprint import graph_to_json
 from striate.blueprint.modelfile import MODEL
 from striate.data import Splits
-from striate.training.diverged import diverged
+from striate.training.average import Average
+from striate.training.checkpoint import Writer, forget
+from striate.training.diverged import diverged, leaps, leapt
 from striate.training.events import Control, Done, Epoch, Event, Kept, Started, Step, Warning
 from striate.training.exhausted import within_memory
 from striate.training.lesson import Lesson, lesson, provenance
-from striate.training.metrics import evaluate, main_way_out
-from striate.training.optimise import optimizer, rate
+from striate.training.loss import class_weights, loss_of
+from striate.training.metrics import evaluate
+from striate.training.optimise import cuts, optimizer, rate
+from striate.training.prepare import frozen, prepared
+from striate.training.ranks import Ranks, alone_until, device_here, here, synced, together
 from striate.training.recipe import Recipe, revised
 from striate.training.run import claim, recorded
+from striate.training.state import State
+
+EVERY = 30.0  # seconds from checkpoint to checkpoint
+SMOOTH = 0.98  # how slowly the usual loss follows the loss
 
 
 def train(
@@ -32,118 +44,239 @@ def train(
     out: str | Path | None = None,
     control: Control | None = None,
     device: str | torch.device | None = None,
+    checkpoint_every: float = EVERY,
     **fields: Any,
 ) -> Iterator[Event]:
     """Trains `model` in place on `data.train`, giving events; `data.test` is never looked at.
 
     The network's outputs are logits (a last soft-max is left to the loss: `blueprint.without_softmax`). `fields` are
-    the recipe's (epochs=, batch_size=, lr=, seed=, …). With `out`, a new folder holds the run: the model of the latest
-    epoch that is as good as any on the images held out, the recipe, the log, the curves; the first event says which.
-    The same seed gives the same weights, on the same machine with the same threads.
+    the recipe's (epochs=, batch_size=, lr=, seed=, …).
+    With `out`, a new folder holds the run: the model of the latest epoch that is as good as any on the images held out,
+    the recipe, the log, the curves, and until it is done a checkpoint every so many seconds, from which
+    `striate.resume` goes on to the same bits; the first event says which folder. The same seed gives the same weights,
+    on the same machine with the same threads. Started by torchrun, the processes share every batch.
 
     Raises before the first step NotFound (a field of the recipe), CannotTrain (network, data and recipe do not go
-    together), CannotWrite; while it goes on, CannotTrain where the loss is no longer a number or memory runs out (and
-    which batch would fit).
+    together), CannotWrite; while it goes on, CannotTrain where the loss is no longer a number or leaps, memory runs out
+    (and which batch would fit), or another process is gone.
     """
-    wanted = revised(recipe, **fields)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    course = lesson(model, data, wanted, place, saved=out is not None)
-    folder = claim(out) if out is not None else None
-    events = within_memory(course, _events(course, folder, control or Control()))
-    events = _on_threads(course.recipe.threads, events)
-    return recorded(events, folder, course.recipe) if folder else events
+    wanted, ranks = revised(recipe, **fields), here()
+    place = torch.device(device) if device else device_here()
+    course = lesson(model, data, wanted, place, saved=out is not None, ranks=ranks)
+    prepared(model, course.recipe)
+    folder = claim(out) if out is not None and ranks.first else None
+    run = Run(course, folder, control or Control(), checkpoint_every)
+    return run.recorded(lambda: begun(course))
 
 
-def _events(course: Lesson, folder: Path | None, control: Control) -> Iterator[Event]:
-    model, recipe, batches = course.model, course.recipe, course.batches
-    assert recipe.epochs is not None
-    torch.manual_seed(recipe.seed)  # what dropout draws
+def begun(course: Lesson) -> State:
+    """Nothing learnt yet."""
+    average = Average(course.model, course.recipe.ema) if course.recipe.ema is not None else None
+    return State(course.model, optimizer(course.model, course.recipe), average)
+
+
+class Run(NamedTuple):
+    """A lesson, where it is written down (or nowhere), who steers it, and the seconds between checkpoints."""
+
+    course: Lesson
+    folder: Path | None
+    control: Control
+    every: float
+
+    def recorded(self, beginning: Callable[[], State], after: tuple[int, int] | None = None) -> Iterator[Event]:
+        """Its events, from `beginning` on; where that is `after` a step and an epoch, the log goes on behind them."""
+        held = within_memory(self.course, _events(self, beginning))
+        events = _on_threads(self.course.recipe.threads, held)
+        return recorded(events, self.folder, self.course.recipe, after) if self.folder else events
+
+    def said(self, state: State) -> dict[str, Any]:
+        """What a checkpoint says beside its tensors."""
+        course, model = self.course, self.course.model
+        return {
+            "graph": graph_to_json(model.graph),
+            "metadata": {name: value for name, value in model.metadata.items() if name != "provenance"},
+            "recipe": course.recipe.model_dump(mode="json"),
+            "origin": course.origin,
+            "images": course.fingerprint,
+            "every": self.every,
+            "state": state.numbers(),
+        }
+
+
+def _events(run: Run, beginning: Callable[[], State]) -> Iterator[Event]:
+    course, folder = run.course, run.folder
+    model, recipe, device, ranks = course.model, course.recipe, course.device, course.ranks
     model.metadata = {
         **getattr(model, "metadata", {}),
         "classes": list(course.learnt.classes),
         "preprocessing": course.preprocessing.to_json(),
     }
-    steps, step, start = recipe.epochs * len(batches), 0, time.perf_counter()
-    kept, highest, epoch = Epoch(0, 0, 0, None, None, 0, 0), 0.0, 0
-    told = 0  # of the images that could not be read, so many have been named
-    yield Started(
-        examples=len(course.learnt),
-        validation=len(course.held or ()),
-        classes=course.learnt.classes,
-        parameters=sum(p.numel() for p in model.parameters()),
-        epochs=recipe.epochs,
-        steps=steps,
-        precision=recipe.precision,
-        device=str(course.device),
-        out=folder,
-    )
-    optimiser = optimizer(model, recipe)
-    for epoch in range(1, recipe.epochs + 1):
-        model.train()
-        losses, seen, begun, paused = 0.0, 0, time.perf_counter(), 0.0
-        for x, y in batches.epoch(epoch):
+    start = time.perf_counter()
+    with together(ranks, device):
+        frozen(model, recipe)
+        state = beginning()
+        assert recipe.epochs is not None
+        epochs, steps = recipe.epochs, recipe.epochs * course.steps
+        yield Started(
+            examples=len(course.learnt),
+            validation=len(course.held or ()),
+            classes=course.learnt.classes,
+            parameters=sum(p.numel() for p in model.parameters()),
+            epochs=epochs,
+            steps=steps,
+            precision=recipe.precision,
+            device=str(device),
+            out=folder,
+            step=state.step,
+        )
+        learning = _learning(run, state, ranks.joined(synced(model) if recipe.sync_norm else model, device), steps)
+        yield from _written(run, state, learning) if folder else learning
+        if state.average:
+            model.load_state_dict(state.average.model.state_dict())
+    finished = state.step == steps
+    if folder and finished:
+        forget(folder)
+    kept = state.stopgap or state.kept
+    yield Done(finished, state.epoch - (not state.seen), state.step, kept.epoch, kept.top1, time.perf_counter() - start)
+
+
+def _written(run: Run, state: State, events: Iterator[Event]) -> Iterator[Event]:
+    """The same events, with checkpoints between steps: the first before anything is learnt, the last where it stops."""
+    assert run.folder is not None
+    writer, last, saved = Writer(run.folder), time.monotonic(), -1
+
+    def begin() -> list[Event]:
+        nonlocal last, saved
+        last, saved, run.control.wanted = time.monotonic(), state.step, False
+        return [*writer.begin(state.step, state.tensors(), lambda: run.said(state))]
+
+    with closing(writer):
+        yield from begin()
+        for event in events:
+            yield event
+            if isinstance(event, Step):  # only there is everything learnt, and nothing half learnt
+                yield from writer.done()
+                if run.control.wanted or time.monotonic() - last >= run.every:
+                    yield from begin()
+        if run.control.stopped and saved != state.step:
+            yield from begin()
+        yield from writer.finish()
+
+
+def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator[Event]:
+    """Step by step, epoch by epoch, from wherever `state` is to the end, or to where it is stopped."""
+    course, control, recipe, ranks = run.course, run.control, run.course.recipe, run.course.ranks
+    batches, weights = course.batches, class_weights(course.learnt.labels, len(course.learnt.classes), recipe)
+    weights = weights.to(course.device) if weights is not None else None
+    trained = [p for group in state.optimiser.param_groups for p in group["params"]]
+    held, told, halts = [e.loss for e in state.epochs if e.loss is not None], 0, 0.0
+    for epoch in range(state.epoch, course.recipe.epochs + 1):  # type: ignore[operator]
+        course.model.train()
+        frozen(course.model, recipe)
+        begun, paused, fewer = time.perf_counter(), 0.0, state.seen
+        for parts in _together(batches.epoch(epoch, state.dealt), recipe.accumulate):
             waiting = time.perf_counter()
-            if not control.wait():
-                break
+            halt = not control.wait()
             paused += time.perf_counter() - waiting
-            lr = control.lr or rate(recipe, step + 1, steps)
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-            with torch.autocast(course.device.type, course.dtype, enabled=course.dtype != torch.float32):
-                outputs = model(x)
-            loss = loss_of(outputs, y, recipe)
-            del outputs
-            if not isfinite(value := loss.item()):
-                refusal = diverged(model, x, value, step + 1, lr, _safe(folder, kept))
+            if halts or (halt and ranks.count == 1):  # several stop together, a step after the first was told
+                yield from _stopgap(run, state)
+                return
+            lr = control.lr or rate(recipe, state.step + 1, steps, cuts(recipe, held))
+            for group in state.optimiser.param_groups:
+                group["lr"] = lr * group.get("scale", 1.0)
+            _draw(recipe.seed, state.step, ranks)
+            value, seen = 0.0, 0
+            for place, (x, y) in enumerate(parts):
+                with torch.autocast(course.device.type, course.dtype, enabled=course.dtype != torch.float32):
+                    outputs = joined(x)
+                loss = loss_of(outputs, y, recipe, weights)
+                del outputs
+                total, count, halts = ranks.sums(loss.item() * len(x), len(x), halt, device=course.device)
+                if not isfinite(total):
+                    refusal = diverged(course.model, x, loss.item(), state.step + 1, lr, _safe(run.folder, state.kept))
+                    yield Warning(str(refusal))
+                    raise refusal
+                value, seen = value + total, seen + int(count)
+                with alone_until(place == len(parts) - 1, joined):
+                    (loss * (len(x) * ranks.count / count / len(parts))).backward()
+            value /= seen
+            if leaps(value, state.usual, len(course.learnt.classes)):
+                refusal = leapt(course.model, value, state.usual, state.step + 1, lr, _safe(run.folder, state.kept))
                 yield Warning(str(refusal))
                 raise refusal
-            loss.backward()
-            optimiser.step()
-            optimiser.zero_grad()
-            step, losses, seen = step + 1, losses + value * len(y), seen + len(y)
-            yield Step(step, epoch, value, lr, len(y))
+            if recipe.clip:
+                nn.utils.clip_grad_norm_(trained, recipe.clip)
+            state.optimiser.step()
+            state.optimiser.zero_grad()
+            state.step, state.dealt = state.step + 1, state.dealt + len(parts)
+            state.losses, state.seen = state.losses + value * seen, state.seen + seen
+            state.usual = value if state.usual == 0 else SMOOTH * state.usual + (1 - SMOOTH) * value
+            if state.average:
+                state.average.update(course.model, state.step)
+            yield Step(state.step, epoch, value, lr, seen)
         for lost in list(batches.skipped.values())[told:]:
             yield Warning(f"Left out: {lost.reason}")
         told = len(batches.skipped)
-        if not seen:
-            break
         seconds = time.perf_counter() - begun - paused
-        judged = evaluate(model, course.held, course.preprocessing, course.dtype) if course.held else None
-        loss_held, top1 = (judged.loss, judged.top1) if judged else (None, None)
-        now = Epoch(epoch, step, losses / seen, loss_held, top1, seconds, seen / seconds)
+        loss_held, top1 = _judged(course, state.judged)
+        now = Epoch(
+            epoch, state.step, state.losses / state.seen, loss_held, top1, seconds, (state.seen - fewer) / seconds
+        )
+        state.epochs.append(now)
+        held += [loss_held] if loss_held is not None else []
         yield now
-        highest = max(highest, top1 or 0.0)
-        if _as_good(now, highest, len(course.held or ())):
-            if odd := _not_finite(model):
+        if _as_good(now, state.highest, len(course.held or ())):
+            if odd := _not_finite(state.judged):
                 yield Warning(f"The model of epoch {epoch} is not kept: {odd} is not finite.")
             else:
-                kept = now
-                if folder:
-                    yield _saved(course, folder / MODEL, now)
-        if control.stopped:
-            break
-    yield Done(not control.stopped, epoch, step, kept.epoch, kept.top1, time.perf_counter() - start)
+                state.kept = now
+                if run.folder:
+                    yield _saved(run, state.judged, now)
+        state.begin(epoch + 1)
+        if halts or (control.stopped and ranks.count == 1):
+            return
 
 
-def _on_threads(threads: int | None, events: Iterator[Event]) -> Iterator[Event]:
+def _together(batches: Iterator[Any], count: int) -> Iterator[list[Any]]:
+    """So many at a time; the last ones may be fewer."""
+    while parts := list(islice(batches, count)):
+        yield parts
+
+
+def _stopgap(run: Run, state: State) -> Iterator[Event]:
+    """Who stops in the first epoch gets a model of what it has learnt; the state knows nothing of it."""
+    if run.folder and not state.epochs and state.seen and not _not_finite(state.judged):
+        loss, top1 = _judged(run.course, state.judged)
+        state.stopgap = Epoch(state.epoch, state.step, state.losses / state.seen, loss, top1, 0, 0)
+        yield _saved(run, state.judged, state.stopgap)
+
+
+def _draw(seed: int, step: int, ranks: Ranks) -> None:
+    """What dropout and stochastic depth draw follows from the seed and the step: no generator has to be kept."""
+    text = f"{seed} {step} {ranks.rank}"
+    torch.manual_seed(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "little"))
+
+
+def _judged(course: Lesson, model: nn.Module) -> tuple[float | None, float | None]:
+    """Loss and share of right answers on the images held out; each process judges a share of them."""
+    if not course.held:
+        return None, None
+    ranks, share = course.ranks, course.held
+    if len(share) >= ranks.count > 1:
+        share = share[torch.arange(ranks.rank, len(share), ranks.count)]
+    found = evaluate(model, share, course.preprocessing, course.dtype)
+    n = found.examples
+    loss, right, count = ranks.sums(found.loss * n, found.top1 * n, n, device=course.device)
+    return loss / count, right / count
+
+
+def _on_threads(threads: int | None, events: Iterator[Event]) -> Generator[Event, None, None]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
         yield from events
     finally:
         torch.set_num_threads(before)
-
-
-def loss_of(outputs: Tensor | dict[str, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:
-    """Cross-entropy at the main way out, and a share of it at each further one of as many outputs (auxiliary heads)."""
-    main = main_way_out(outputs)
-    loss = F.cross_entropy(main.float(), labels, label_smoothing=recipe.label_smoothing)
-    if isinstance(outputs, dict) and recipe.auxiliary:
-        for tap, output in outputs.items():
-            if tap != "out" and output.shape == main.shape:
-                beside = F.cross_entropy(output.float(), labels, label_smoothing=recipe.label_smoothing)
-                loss = loss + recipe.auxiliary * beside
-    return loss
 
 
 def _as_good(now: Epoch, highest: float, held: int) -> bool:
@@ -161,11 +294,12 @@ def _not_finite(model: nn.Module) -> str:
     return next((name for name, tensor in state if not tensor.isfinite().all()), "")
 
 
-def _saved(course: Lesson, path: Path, now: Epoch) -> Kept:
+def _saved(run: Run, model: nn.Module, now: Epoch) -> Kept:
     from striate.nn import save
 
-    save(course.model, path, provenance=provenance(course, now.epoch, now.top1))
-    return Kept(path, now.epoch, now.top1)
+    assert run.folder is not None
+    save(model, run.folder / MODEL, provenance=provenance(run.course, now.epoch, now.top1))  # type: ignore[arg-type]
+    return Kept(run.folder / MODEL, now.epoch, now.top1)
 
 
 def _safe(folder: Path | None, kept: Epoch) -> str:

@@ -1,11 +1,11 @@
-"""A run: one training, a folder. model.safetensors, recipe.json, log.jsonl, curves.png, and checkpoints until it is done."""
+"""A run: one training, a folder: model.safetensors, recipe.json, log.jsonl, curves.png; and checkpoints on the way."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from striate.blueprint.files import unwritten, write_atomically
 from striate.blueprint.modelfile import MODEL
 from striate.training.checkpoint import forget, listed
 from striate.training.curves import Curves, draw
-from striate.training.events import Done, Epoch, Event, as_line, from_line
+from striate.training.events import Done, Epoch, Event, Step, as_line, from_line
 from striate.training.recipe import Recipe
 
 RECIPE, LOG, CURVES = "recipe.json", "log.jsonl", "curves.png"  # and a model file
@@ -50,16 +50,18 @@ def claim(out: str | Path) -> Path:
     raise AssertionError("count does not end")
 
 
-def recorded(events: Iterator[Event], folder: Path, recipe: Recipe, on: int | None = None) -> Iterator[Event]:
+def recorded(
+    events: Generator[Event, None, None], folder: Path, recipe: Recipe, after: tuple[int, int] | None = None
+) -> Iterator[Event]:
     """The same events, each written to the log as it comes, and the curves drawn; the recipe stands there from the
-    start. A run that goes on after step `on` keeps the log as far as that.
+    start. A run that goes on `after` a step and an epoch keeps the log as far as that.
 
     A run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite.
     """
     seen, drawn = Curves(), time.monotonic()
     try:
         write_atomically(folder / RECIPE, recipe.model_dump_json(indent=2) + "\n")
-        with _log(folder / LOG, seen, on) as write:
+        with closing(events), _log(folder / LOG, seen, after) as write:
             for event in events:
                 write(as_line(event) + "\n")
                 seen.add(event)
@@ -77,23 +79,27 @@ def gone_on_with(folder: Path) -> bool:
     return any(not path.name.startswith("0" * 10) for path in listed(folder))
 
 
-def _logged(path: Path, on: int) -> Iterator[tuple[str, Event]]:
-    """The lines up to what was learnt in step `on`; what is later, or cut short, will be learnt again."""
+def _logged(path: Path, step: int, epoch: int) -> Iterator[tuple[str, Event]]:
+    """The lines up to what was learnt by then; what is later, or cut short, will be learnt again."""
     with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            event = from_line(line)
-            if event is None or getattr(event, "step", 0) > on:
-                return
+            match event := from_line(line):
+                case None:
+                    return
+                case Step() if event.step > step:
+                    return
+                case Epoch() if event.epoch > epoch:
+                    return
             yield line, event
 
 
 @contextmanager
-def _log(path: Path, seen: Curves, on: int | None) -> Iterator[Callable[[str], object]]:
-    """What appends to a new file, or one that goes on, every line at once on its way to the disk. Raises CannotWrite."""
-    before = list(_logged(path, on)) if on is not None else []
+def _log(path: Path, seen: Curves, after: tuple[int, int] | None) -> Iterator[Callable[[str], object]]:
+    """What appends to a new file, or one that goes on, a line at once on its way to the disk. Raises CannotWrite."""
+    before = list(_logged(path, *after)) if after else []
     for _, event in before:
         seen.add(event)
-    if on is not None:
+    if after:
         write_atomically(path, "".join(line for line, _ in before))
 
     def write(text: str) -> None:
@@ -103,7 +109,7 @@ def _log(path: Path, seen: Curves, on: int | None) -> Iterator[Callable[[str], o
             raise unwritten(path, error) from None
 
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if on is None else os.O_APPEND), 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if after else os.O_TRUNC), 0o666)
     except OSError as error:
         raise unwritten(path, error) from None
     try:
