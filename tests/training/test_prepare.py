@@ -85,12 +85,15 @@ def test_weights_that_come_from_somewhere_are_left_alone() -> None:
 
 def test_the_same_seed_draws_the_same() -> None:
     drawn = []
-    for _ in range(2):
+    for seed in (3, 3, 4):
         model = network()
-        torch.manual_seed(3)
-        prepared(model, revised(initialise="he"))
-        drawn.append([p.clone() for p in model.parameters()])
-    assert all(torch.equal(a, b) for a, b in zip(*drawn, strict=True))
+        torch.manual_seed(len(drawn))
+        before = torch.random.get_rng_state()
+        prepared(model, revised(initialise="he", seed=seed))
+        assert torch.equal(torch.random.get_rng_state(), before)
+        drawn.append([p.clone() for p in model.parameters() if p.ndim > 1])
+    assert all(torch.equal(a, b) for a, b in zip(*drawn[:2], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(*drawn[1:], strict=True))
 
 
 def test_dropout_and_drop_path_are_the_recipe_s() -> None:

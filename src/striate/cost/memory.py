@@ -19,8 +19,8 @@ from striate.blueprint.wiring import JOINS
 from striate.cost.holds import INDEX, holds_of, kinds
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "float64": 8}
-# Numbers kept for each parameter: of a matrix (a convolution's or a Linear's weight), of any other. sgd and rmsprop have
-# momentum; muon keeps it of matrices, and of the others what adamw does.
+# Numbers kept for each parameter: of a matrix (the weight of a convolution or a Linear), of any other. sgd and rmsprop
+# have momentum; muon keeps it of matrices, and of the others what adamw does.
 STATE = {"sgd": (1, 1), "adam": (2, 2), "adamw": (2, 2), "rmsprop": (2, 2), "muon": (1, 2), "plain": (0, 0)}
 MATRIX = (2, 4)  # dimensions
 OVERWRITES = {"relu"}  # and relu6 outside training, where torch clones what that overwrites

@@ -90,7 +90,7 @@ def started(fitted: Fitted, seed: int = 0, fresh: bool = False) -> tuple[Network
     network = build(fitted.graph)
     if fitted.weights is None or fresh:
         return network, None
-    network.metadata["classes"] = list(fitted.data.classes)
+    network.metadata |= {"classes": list(fitted.data.classes), "started_from": str(fitted.weights)}
     try:
         report = move(fitted.weights, network, new_head=True)
     except CannotLoad as refusal:

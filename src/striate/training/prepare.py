@@ -19,19 +19,19 @@ SOURCES = ("started_from", "weights", "provenance")  # in a network's metadata: 
 
 
 def prepared(model: nn.Module, recipe: Recipe) -> None:
-    """Dropout and drop path as the recipe has them, and the weights drawn anew as it says (from torch's generator),
-    but for a network whose `metadata` says that its weights come from somewhere.
+    """Dropout and drop path as the recipe has them, and the weights drawn anew as it says, by its seed alone; but for a
+    network whose `metadata` says that its weights come from somewhere. Doing it again changes nothing.
 
     Raises NotFound for a part of `ones` that the network does not have.
     """
     _dropped(model, recipe)
     metadata = getattr(model, "metadata", {})
     if recipe.initialise != "torch" and not any(metadata.get(source) for source in SOURCES):
-        initialised(model, recipe.initialise, recipe.ones)
+        initialised(model, recipe.initialise, recipe.ones, recipe.seed)
 
 
 @torch.no_grad()
-def initialised(model: nn.Module, word: str, ones: Sequence[str] = ()) -> None:
+def initialised(model: nn.Module, word: str, ones: Sequence[str] = (), seed: int = 0) -> None:
     """Weights of two dimensions or more drawn anew, biases 0 (1 in the parts `ones`); norms stay.
 
     "he": normal, deviation sqrt(2 / inputs) (He et al. 2015, arXiv 1502.01852, equation 10); "xavier": uniform to
@@ -39,6 +39,7 @@ def initialised(model: nn.Module, word: str, ones: Sequence[str] = ()) -> None:
     1998, appendix A); "gaussian(d)": normal, deviation d. Raises NotFound.
     """
     parts(model, ones)
+    chance = torch.Generator().manual_seed(seed)
     norms = {
         name for name, module in model.named_modules() if isinstance(module, _BatchNorm | nn.GroupNorm | nn.LayerNorm)
     }
@@ -49,18 +50,17 @@ def initialised(model: nn.Module, word: str, ones: Sequence[str] = ()) -> None:
         if leaf == "bias":
             parameter.fill_(1.0 if _under(name, ones) else 0.0)
         elif parameter.ndim >= 2:
-            _draw(parameter, word, model.get_submodule(layer))
+            parameter.copy_(_drawn(parameter, word, model.get_submodule(layer), chance))
 
 
-def _draw(weight: Tensor, word: str, layer: nn.Module) -> None:
-    inputs, outputs = _fans(weight, layer)
+def _drawn(weight: Tensor, word: str, layer: nn.Module, chance: torch.Generator) -> Tensor:
+    (inputs, outputs), drawn = _fans(weight, layer), torch.empty(weight.shape)
     if found := GAUSSIAN.fullmatch(word):
-        weight.normal_(0.0, float(found[1]))
-    elif word == "he":
-        weight.normal_(0.0, sqrt(2 / inputs))
-    else:
-        bound = sqrt(6 / (inputs + outputs)) if word == "xavier" else 2.4 / inputs
-        weight.uniform_(-bound, bound)
+        return drawn.normal_(0.0, float(found[1]), generator=chance)
+    if word == "he":
+        return drawn.normal_(0.0, sqrt(2 / inputs), generator=chance)
+    bound = sqrt(6 / (inputs + outputs)) if word == "xavier" else 2.4 / inputs
+    return drawn.uniform_(-bound, bound, generator=chance)
 
 
 def _fans(weight: Tensor, layer: nn.Module) -> tuple[int, int]:
