@@ -60,14 +60,27 @@ def read_image(path: Path, channels: int = 3, least: Grid = (1 << 30, 1 << 30)) 
 
 def contents(path: Path) -> Encoded:
     """A file's bytes, if it is no larger than a picture is. Raises CannotRead."""
-    name = str(path)
+    return Encoded(str(path), _bytes(str(path), path))
+
+
+def part(name: str, path: Path, start: int, size: int) -> Encoded:
+    """`size` bytes of a file, from `start`. Raises CannotRead."""
+    content = _bytes(name, path, start, size)
+    if len(content) < size:
+        raise CannotRead(f"Cannot read {name}: {path.name} has become shorter since it was listed.")
+    return Encoded(name, content)
+
+
+def _bytes(name: str, path: Path, start: int = 0, size: int | None = None) -> bytes:
     with _refusing(name):
         file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))  # a pipe is empty
         try:
-            size = os.fstat(file).st_size
+            size = os.fstat(file).st_size if size is None else size
             if size > MOST_BYTES:
                 raise CannotRead(f"Cannot read {name}: {size:,} bytes, at most {MOST_BYTES:,} for one image.")
-            return Encoded(name, os.read(file, size))
+            if start:
+                os.lseek(file, start, os.SEEK_SET)
+            return os.read(file, size)
         finally:
             os.close(file)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from striate.blueprint import CannotRead, Refusal
-from striate.data.decode import Encoded, Header, contents, decoded, header, upright
+from striate.data.decode import Encoded, Header, contents, decoded, header, part, upright
 from striate.data.images import FULL
 from striate.data.preprocessing import Grid, to_channels
 
@@ -44,12 +44,7 @@ class Member(NamedTuple):
         return f"{self.archive}:{self.inside}"
 
     def content(self) -> Encoded:
-        try:
-            with self.archive.open("rb") as file:
-                file.seek(self.start)
-                return Encoded(self.name, file.read(self.size))
-        except OSError as error:
-            raise CannotRead(f"Cannot read {self.name}: {(error.strerror or str(error)).lower()}.") from None
+        return part(self.name, self.archive, self.start, self.size)
 
     def header(self) -> Header:
         return header(self.content())
@@ -92,7 +87,7 @@ class Item(NamedTuple):
         if isinstance(image, np.ndarray):
             image = torch.from_numpy(np.ascontiguousarray(image))
             image = image.permute(2, 0, 1) if image.ndim == 3 else image
-        if not isinstance(image, Tensor) or image.ndim not in (2, 3):
+        if not isinstance(image, Tensor) or image.ndim not in (2, 3) or not image.numel():
             what = f"{type(image).__name__} {'×'.join(map(str, getattr(image, 'shape', ())))}".strip()
             raise CannotRead(f"Cannot read {self.name}: it is {what}, not an image.")
         image = image if image.ndim == 3 else image.unsqueeze(0)
