@@ -227,7 +227,7 @@ def test_whoever_leaves_early_leaves_no_thread_behind(streamed: Splits) -> None:
 def test_a_network_learns_from_a_stream(streamed: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     model = build(Seq(Conv(4, 3), Relu, GlobalPool(), Linear(2)), "3x32x32")
-    events = list(train(model, streamed, epochs=2, batch_size=16, flip=True))
+    events = list(train(model, streamed, epochs=2, batch_size=16, augment="flip"))
     assert isinstance(events[-1], Done)
     assert sum(event.examples for event in events if isinstance(event, Step)) == 2 * 58
     assert evaluate(model, streamed).examples == 16

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from math import isfinite
 from typing import Any
 
 import pytest
+import torch
 
+from small import network
 from striate.blueprint import draft
-from striate.data import augmentations
+from striate.data import Splits, augmentations
 from striate.nn import build
-from striate.training import Recipe
+from striate.training import Recipe, Step, train
 from striate.training.optimise import rate
 from striate.training.prepare import prepared
 from striate.training.recipes import RECIPES
@@ -180,3 +184,21 @@ def test_a_recipe_prepares_its_own_network(name: str, network: str) -> None:
     first = {n.split(".")[0] for n, value in biases.items() if value == 1}
     assert first == set(RECIPES[name].ones)
     assert {value for n, value in biases.items() if n.split(".")[0] not in first} == {0.0}
+
+
+def test_every_field_of_every_recipe_goes_through_a_training(digits: Splits) -> None:
+    """Four steps with each, on real digits: whatever it names exists and runs, and the run's recipe is it."""
+    train_images = digits.train[torch.arange(256)]
+    few = dataclasses.replace(digits, train=train_images)
+    for recipe in RECIPES.values():
+        torch.manual_seed(0)
+        model = network()
+        steps = [
+            event
+            for event in train(
+                model, few, recipe, epochs=1, batch_size=64, lr=1e-3, ones=(), threads=1, validation=0.25
+            )
+            if isinstance(event, Step)
+        ]
+        assert len(steps) == -(-3 // recipe.accumulate)
+        assert all(isfinite(step.loss) for step in steps)
