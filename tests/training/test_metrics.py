@@ -12,6 +12,7 @@ from striate import nn
 from striate.blueprint import CannotTrain
 from striate.data import Splits
 from striate.training import evaluate, images_for
+from striate.training.calibration import calibrated
 from striate.training.metrics import measured
 
 
@@ -26,7 +27,13 @@ def test_by_hand() -> None:
     assert metrics.per_class == {"a": 1.0, "c": 0.0, "f": 1.0, "g": 0.0}
     picked = logits.log_softmax(1)[range(4), labels]
     assert metrics.loss == pytest.approx(-picked.mean().item())
+    assert metrics.error == pytest.approx((0.5 * 0.5 / 4) ** 0.5)
     assert measured(logits[:, :3], labels % 3, tuple("abc")).top5 == 1.0
+    sure = logits.softmax(1).amax(1)
+    assert metrics.calibration == calibrated(sure, torch.tensor([1.0, 0, 0, 1]))
+    said = metrics.to_json()
+    assert (said["nll"], said["top1_standard_error"]) == (metrics.loss, metrics.error)
+    assert said["calibration"]["error"] == metrics.calibration.error > 0
 
 
 def test_outputs_of_another_width_are_refused() -> None:

@@ -22,23 +22,25 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  striate eval runs/demo                                on the digits' test images (striate demo makes this run)
-  striate eval runs/photos --data photos/ --confusion   which classes it mistakes for which
-  striate eval runs/photos --data photos/ --pictures judged/    the same to look at, and its worst mistakes
+  striate eval runs/demo                                 on the digits' test images (striate demo makes this run)
+  striate eval runs/photos --data photos/ --confusion    which classes it mistakes for which
+  striate eval runs/photos --data photos/ --pictures judged/   the same to look at, and its worst mistakes
   striate eval runs/photos/model.safetensors --data photos/ --split train
   striate eval runs/demo --json | jq .per_class
-  striate eval runs/alexnet --data photos/ --views ten-crop     as Krizhevsky et al. 2012
-  striate eval runs/vgg16 --data photos/ --views grid --dense --scales 256,384,512     as Simonyan & Zisserman 2014
-  striate eval runs/a runs/b runs/c --data photos/      each alone, and their mean probabilities
+  striate eval runs/alexnet --data photos/ --views ten-crop    as Krizhevsky et al. 2012
+  striate eval runs/vgg16 --data photos/ --dense --scales 256,384,512   as Simonyan & Zisserman 2014
+  striate eval runs/a runs/b runs/c --data photos/       each alone, and their mean
 
-MODEL is a model file or a run's folder. Images are prepared as the model's file says. Probabilities of several views of
-an image, and of several models, are averaged. Views:
 \b
-  centre       one crop, the default
-  ten-crop     the four corners and the centre, mirrored, too
-  multi-crop   144 crops: at four scales three squares, of each the corners, the centre and all of it, mirrored, too
-  grid         150 crops: at three scales 5×5, mirrored, too
-  dense        the whole image, the network sliding over it, mirrored, too
+Views, whose probabilities are averaged:
+  centre       one crop
+  ten-crop     the corners and the centre; and mirrored
+  multi-crop   144 crops: of three squares at four scales the corners, the centre and the whole; and mirrored
+  grid         150 crops: 5×5 at three scales; and mirrored
+  dense        the whole image, the network sliding over it; and mirrored
+
+MODEL is a model file or a run's folder. Images are prepared as the model's file says. The probabilities of several
+models are averaged, too.
 """
 VIEWS = ("centre", "ten-crop", "multi-crop", "grid", "dense")
 
@@ -70,11 +72,13 @@ class Sides(click.ParamType):
 @click.option("--scales", type=Sides(), default=(), help="Short sides that images are scaled to; default: the view's.")
 @click.option("--dense", is_flag=True, help="Slide the network over whole images; with other views, both.")
 @click.option(
-    "--mirror/--no-mirror", default=True, help="Whether views are shown mirrored, too: not for digits, letters."
+    "--mirror/--no-mirror", default=True, help="Whether views are shown mirrored, too; digits and letters better not."
 )
 @click.option("--confusion", is_flag=True, help="Print how many images of each class were taken for which.")
 @click.option("--calibration", is_flag=True, help="Print how often it is right, by how sure it is.")
-@click.option("--pictures", type=click.Path(path_type=Path), metavar="FOLDER", help="Draw both there, and mistakes.")
+@click.option(
+    "--pictures", type=click.Path(path_type=Path), metavar="FOLDER", help="Draw both there, and its worst mistakes."
+)
 @click.option("--json", "as_json", is_flag=True, help="Everything, for a script.")
 def command(
     models: tuple[Path, ...],

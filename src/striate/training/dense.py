@@ -35,10 +35,8 @@ def slid(graph: Graph) -> Graph:
             return node.op
         volume = graph[node.inputs[0]].output
         if isinstance(op, BOUND):
-            raise CannotTrain(
-                f"Cannot slide this network over whole images: {node.name} is {op!r}, made for {volume} and no other.",
-                ways=OTHERWISE,
-            )
+            why = f"{node.name} is {type(op).__name__}, made for {volume} alone"
+            raise CannotTrain(f"Cannot slide this network over whole images: {why}.", ways=OTHERWISE)
         if isinstance(op, L.Linear):
             return L.Conv(op.out_features, volume.grid, bias=op.bias, fit="floor")
         if _idle(op, volume):
@@ -70,7 +68,7 @@ def checked(network: Network, height: int, width: int) -> None:
         more = range(1, max(network.graph.volume.grid))  # its own size it reads
         least = bisect(more, False, key=lambda d: not _refused(network.graph, height + d, width + d))
         raise CannotTrain(
-            f"Cannot slide this network over images of {height}×{width}: it reads {network.graph.volume} and larger.",
+            f"Cannot slide this network over images of {height}×{width}.",
             why.why,
             f"A short side of {min(height, width) + more[least]} does.",
         )

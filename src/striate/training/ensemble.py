@@ -40,8 +40,7 @@ def agreed(members: Sequence[Member]) -> None:
                 f"Cannot judge {first.name} and {other.name} together: they held out different images "
                 f"of {first.images.source}.",
                 "Each was trained with a seed of its own, and images that one has learnt from flatter it.",
-                "--seed N splits for all of them, known to be flattering; or train them with one split: train and val "
-                "folders.",
+                "Train them with one split (train and val folders, or one --seed); --seed N here would flatter.",
             )
 
 

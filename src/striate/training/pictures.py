@@ -83,25 +83,32 @@ def _matrix(metrics: Metrics, title: str) -> bytes:
 
 
 def _bars(metrics: Metrics, title: str) -> bytes:
-    wrong = metrics.confusion.clone().fill_diagonal_(0)
-    of, n = metrics.confusion.sum(1), len(metrics.classes)
-    counts, places = wrong.flatten().sort(descending=True, stable=True)
-    kept = [(int(c), p // n, p % n) for c, p in zip(counts[:WORST].tolist(), places[:WORST].tolist(), strict=True) if c]
-    kept = [each for each in kept if each[0] > 1] or kept  # what happened once may be chance
+    kept, of = frequent(metrics), metrics.confusion.sum(1)
     figure, axes = _figure(1.3 + 0.44 * max(1, len(kept)))
-    for place, (count, true, said) in enumerate(kept):
+    for place, (true, said, count) in enumerate(kept):
         axes.barh(place, count, color=ORANGE, height=0.34)
         names = f"{_short(metrics.classes[true])} taken for {_short(metrics.classes[said])}"
         axes.text(0, place - 0.24, names, va="bottom", color=INK, fontsize=10, parse_math=False)
         axes.text(count, place, f" {count} of {int(of[true])}", va="center", color=INK, fontsize=9)
     axes.set_ylim(max(1, len(kept)) - 0.5, -0.75)
-    axes.set_xlim(0, 1.25 * max([count for count, _, _ in kept], default=1))
+    axes.set_xlim(0, 1.25 * max((count for _, _, count in kept), default=1))
     axes.set_yticks([])
     axes.set_xticks([])
     _framed(axes, ())
     among = f": the {len(kept)} most frequent" if kept else ""
-    told = f"{counted(int(wrong.sum()), 'mistake')} in {counted(metrics.examples, 'image')}{among}"
+    wrong = metrics.examples - int(metrics.confusion.trace())
+    told = f"{counted(wrong, 'mistake')} in {counted(metrics.examples, 'image')}{among}"
     return _png(figure, title, told)
+
+
+def frequent(metrics: Metrics, most: int = WORST) -> list[tuple[int, int, int]]:
+    """(class, taken for, how often), most often first; what happened once may be chance, and is left out where others
+    happened twice.
+    """
+    wrong, n = metrics.confusion.clone().fill_diagonal_(0).flatten(), len(metrics.classes)
+    places = wrong.argsort(descending=True, stable=True)[:most].tolist()
+    found = [(place // n, place % n, int(wrong[place])) for place in places if wrong[place]]
+    return [each for each in found if each[2] > 1] or found
 
 
 def calibration(metrics: Metrics, title: str) -> bytes:
