@@ -25,7 +25,7 @@ NOTES = {  # what a paper leaves open, and what is not done here as it was
     "alexnet-2012": "Crops of 224 come from all of a picture whose short side is 256; theirs came from its central "
     "square. How long to wait at a plateau is left open.",
     "vgg-2014": "The variance of 0.01 is net A's. Deeper nets began with its first four convolutions and its fully "
-    "connected layers: --start-from a run of vgg11, which takes all that fit, or --take those. How long to wait at a "
+    "connected layers: --start-from a run of vgg11, --take stage1,stage2,stage3,fc6,fc7,fc8. How long to wait at a "
     "plateau is left open.",
     "googlenet-2014": "Learning rate, batch, decay, epochs and initial weights are left open: the first four are those "
     'of Caffe\'s bvlc_googlenet. The distortions are "by Andrew Howard", whose flips are here too. They ran '
