@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from striate.blueprint import CannotRead, Refusal
 from striate.data import Images, Streamed, deal, open_data, shards
+from striate.data.decode import SUFFIXES
 
 
 def png(value: int) -> bytes:
@@ -97,20 +100,104 @@ ATTACKS = {
     "a name that leaves the folder": attack(name="../../evil.png"),
     "an absolute name": attack(name="/evil.png"),
     "a link": attack(type=tarfile.SYMTYPE, linkname="/etc", size=0),
+    "a link ": attack(type=tarfile.LNKTYPE, linkname="../../../etc/passwd", size=0),
     "neither a file nor a folder": attack(type=tarfile.FIFOTYPE, size=0),
+    "neither a file nor a folder ": attack(type=tarfile.CHRTYPE, devmajor=1, devminor=5, size=0),
+    "neither a file nor a folder  ": attack(type=tarfile.BLKTYPE, devmajor=8, size=0),
+    "a file with holes": lambda path: path.write_bytes(sparse()),
 }
 
 
+def sparse() -> bytes:
+    """An archive of a kilobyte and a half whose one member unpacks to a hundred megabytes."""
+    header = tarfile.TarInfo("a.png")
+    header.type, header.size = tarfile.GNUTYPE_SPARSE, 512
+    block = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+    block[386:398], block[398:410] = b"%011o\0" % 0, b"%011o\0" % 512  # 512 bytes at the beginning, then nothing
+    block[483:495] = b"%011o\0" % 100_000_000
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + bytes(512) + bytes(1024)
+
+
 @pytest.mark.parametrize("says", ATTACKS)
-def test_an_archive_that_would_reach_out_is_refused_loudly(says: str, tmp_path: Path) -> None:
+def test_an_archive_that_would_reach_out_is_refused_loudly(
+    says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "inner" / "evil.tar"
     path.parent.mkdir()
     ATTACKS[says](path)
+    monkeypatch.chdir(path.parent)
     before = sorted(tmp_path.rglob("*"))
     text = refusal(path)
     assert text.startswith(f"Cannot read {path}: ")
-    assert f"is {says}." in text
+    assert f"is {says.strip()}." in text
+    assert "Nothing of it was used or written." in text
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("how", ["gz", "bz2", "xz"])
+def test_an_archive_that_unpacks_to_a_thousand_times_its_size_is_not_unpacked(how: str, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tar"
+    with tarfile.open(path, f"w:{how}") as archive:
+        member = tarfile.TarInfo("a.png")
+        member.size = 1 << 24
+        archive.addfile(member, io.BytesIO(bytes(member.size)))
+    assert path.stat().st_size < 1 << 15
+    tracemalloc.start()
+    text = refusal(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert "A shard is a plain tar archive, not compressed." in text
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bomb.tar"]
+
+
+class Attack:
+    """Pickled, it runs a command when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.path}",)
+
+
+def harmful(content: bytes, folder: Path) -> dict[str, Path]:
+    """The same bytes wherever data is looked for."""
+    for kind, value in (("a", 0), ("b", 1)):
+        (folder / "photos" / kind).mkdir(parents=True)
+        for i in range(30):
+            (folder / "photos" / kind / f"{i:02}.png").write_bytes(png(20 * value + i))
+    for suffix in sorted(SUFFIXES)[:3]:
+        (folder / "photos" / "a" / f"evil{suffix}").write_bytes(content)
+    for name in ("data_batch_1", "data_batch_1.bin", "train", "test_batch", "batches.meta"):
+        (folder / "cifar" / "cifar-10-batches-py").mkdir(parents=True, exist_ok=True)
+        (folder / "cifar" / "cifar-10-batches-py" / name).write_bytes(content)
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte"):
+        (folder / "idx").mkdir(exist_ok=True)
+        (folder / "idx" / name).write_bytes(content)
+    for name in ("evil.tar", "evil.csv", "evil.pkl", "evil.pt"):
+        (folder / name).write_bytes(content)
+    shard(folder / "inside.tar", {"a.png": content, "a.cls": content[:400], "b.png": png(1), "b.cls": b"1"})
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_is_executed_under_no_name(protocol: int, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    content = pickle.dumps({"data": Attack(made), "labels": [Attack(made)]}, protocol=protocol)
+    (tmp_path / "data").mkdir()
+    sources = harmful(content, tmp_path / "data")
+    for name, source in sources.items():
+        if name == "photos":
+            splits = open_data(source, size=8)
+            assert len(splits.skipped) == 3
+            assert all("it is not an image" in lost.reason for lost in splits.skipped)
+        else:
+            assert refusal(source).startswith("Cannot ")
+    assert not made.exists()
+    pickle.loads(content)
+    assert made.exists()  # it would have
 
 
 def test_a_hard_link_and_a_windows_name_are_refused_too(tmp_path: Path) -> None:
