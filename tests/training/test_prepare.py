@@ -8,7 +8,21 @@ import pytest
 import torch
 from torch import nn
 
-from striate.blueprint import BatchNorm, Conv, Dropout, DropPath, GlobalPool, Linear, NotFound, Relu, Residual, Seq
+from striate.blueprint import (
+    BatchNorm,
+    Conv,
+    Dropout,
+    DropPath,
+    GlobalPool,
+    Layer,
+    Linear,
+    LocallyConnected,
+    NotFound,
+    Relu,
+    Residual,
+    Seq,
+    draft,
+)
 from striate.nn import build
 from striate.nn.modules import DropPath as Path
 from striate.training import revised
@@ -36,8 +50,8 @@ DEVIATION = {  # by the fans of 64 filters of 3×3 on 64 channels
 @pytest.mark.parametrize("word", DEVIATION)
 def test_weights_are_drawn_as_it_says(word: str) -> None:
     model = network()
-    norms = {n: p.clone() for n, p in model.named_parameters() if ".norm." in n}
-    initialised(model, word)
+    norms = {n: p.data.normal_().clone() for n, p in model.named_parameters() if ".norm." in n}
+    initialised(model, word, ("stem.norm",))
     weight = model.get_submodule("two.body.conv").weight
     assert weight.std().item() == pytest.approx(DEVIATION[word], rel=0.02)
     assert abs(weight.mean().item()) < 3 * DEVIATION[word] / sqrt(weight.numel())
@@ -57,6 +71,23 @@ def test_fans_are_torch_s_also_in_groups() -> None:
     again = torch.empty(64, 64, 3, 3)
     nn.init.kaiming_normal_(again, nonlinearity="relu")
     assert again.std().item() == pytest.approx(DEVIATION["he"], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs"),
+    [
+        (Conv(64, 3), 32 * 9),
+        (Conv(64, 3, groups=4), 8 * 9),
+        (Conv(64, 3, transposed=True), 32 * 9),
+        (LocallyConnected(64, 3), 32 * 9),
+        (Linear(64), 32 * 36),
+    ],
+)
+def test_he_s_deviation_follows_the_inputs_of_a_value(layer: Layer, inputs: int) -> None:
+    model = build(draft(layer, "32x6x6"))
+    initialised(model, "he")
+    weight = next(p for n, p in model.named_parameters() if n.endswith("weight"))
+    assert weight.std().item() == pytest.approx(sqrt(2 / inputs), rel=0.03)
 
 
 def test_some_biases_start_at_one() -> None:

@@ -64,9 +64,9 @@ def _drawn(weight: Tensor, word: str, layer: nn.Module, chance: torch.Generator)
 
 
 def _fans(weight: Tensor, layer: nn.Module) -> tuple[int, int]:
-    """How many inputs a value is made of, and how many values an input goes into."""
-    window = prod(weight.shape[2:])
-    first, second = weight.shape[0] * window // getattr(layer, "groups", 1), weight.shape[1] * window
+    """How many inputs a value is made of, and how many values an input goes into; locally connected, at each place."""
+    out, into, *window = weight.shape[-4:]
+    first, second = out * prod(window) // getattr(layer, "groups", 1), into * prod(window)
     return (first, second) if getattr(layer, "transposed", False) else (second, first)
 
 
