@@ -48,6 +48,11 @@ def test_at_its_own_size_it_is_the_plain_network(blueprint: Seq) -> None:
     torch.testing.assert_close(dense(plain)(x), plain(x), rtol=1e-12, atol=1e-13)
 
 
+def test_a_pool_that_holds_the_head_to_one_size_goes() -> None:
+    """12×16 is 6×8 before the head, whose window of 4×4 has 3×5 places there."""
+    assert dense(network(LIKE_VGG, "3x8x8"))(torch.randn(2, 3, 12, 16)).shape == (2, 5, 3, 5)
+
+
 def test_what_pools_globally_is_dense_already() -> None:
     plain = network(LIKE_RESNET, "3x8x8").eval()
     x = torch.randn(2, 3, 13, 21)
