@@ -135,6 +135,8 @@ def test_what_cannot_slide_is_named_with_the_way_out() -> None:
         "Cannot slide this network over whole images: l4.local is LocallyConnected, made for 16×63×63 alone.\n"
         "    Views that are cut to what it reads do: --views ten-crop, multi-crop or grid."
     )
+    with pytest.raises(CannotTrain, match="its answer is 6×8×8, a grid already"):
+        dense(network(Seq(conv=Conv(6, 3, padding=1)), "1x8x8"))
     foreign = network(Seq(odd=Foreign(lambda volume: torch.nn.Flatten(), (64, 1, 1), macs=0), fc=Linear(2)), "1x8x8")
     with pytest.raises(CannotTrain, match="odd is Foreign, made for 1×8×8 alone"):
         dense(foreign)

@@ -11,7 +11,17 @@ from torch.nn import functional as F
 
 from small import network
 from striate import load, nn
-from striate.blueprint import CannotLoad, CannotRead, CannotTrain, NotFound
+from striate.blueprint import (
+    Activation,
+    CannotLoad,
+    CannotRead,
+    CannotTrain,
+    Conv,
+    Linear,
+    NotFound,
+    Relu,
+    Seq,
+)
 from striate.data import Images, Preprocessing, Splits, Streamed, read_image
 from striate.data.pictures import File
 from striate.nn import Network
@@ -210,6 +220,9 @@ def test_refusals(digits: Splits) -> None:
         Views("dense", (9000,)).parts(PHOTO)
     with pytest.raises(CannotTrain, match="Cannot slide Linear over whole images: its layers are not known"):
         ask(torch.nn.Linear(2, 2), digits.test, Views("dense"), digits.preprocessing)
+    grids = network(Seq(conv=Conv(10, 3)))
+    with pytest.raises(CannotTrain, match="Cannot judge 10×6×6 outputs by 10 classes"):
+        evaluate(grids, digits, views="ten-crop")
     with pytest.raises(CannotTrain, match="there are no images"):
         ask(network(), digits.test[:0], Views(), digits.preprocessing)
 
@@ -223,8 +236,6 @@ def test_answers_that_are_no_numbers(digits: Splits) -> None:
 
 
 def test_a_network_that_ends_in_a_softmax_is_not_given_another(digits: Splits) -> None:
-    from striate.blueprint import Activation, Conv, Linear, Relu, Seq
-
     layers = {"conv": Conv(4, 3), "act": Relu, "fc": Linear(10)}
     plain, ended = network(Seq(**layers)), network(Seq(**layers, softmax=Activation("softmax")))
     ended.load_state_dict(plain.state_dict())

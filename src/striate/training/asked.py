@@ -26,7 +26,7 @@ from striate.training.trained import answer, preprocessing_of
 from striate.training.views import Part, Views, bare, covered, distinct
 
 CELLS = 1 << 21  # of views that are computed at once: 41 of 224×224
-MANY = 256  # resident images cut at once
+MANY = 256  # views at most that are computed, and resident images that are cut, at once
 RUN = 16  # pictures decoded before the network has them
 BESIDE = 3  # the largest tensors that a network has at one time, about
 
@@ -49,6 +49,47 @@ class _Run(NamedTuple):
     sizes: list[dict[int, Tensor]]
 
 
+class _Look(NamedTuple):
+    """One way of looking, and the network that looks so."""
+
+    network: nn.Module
+    part: Part
+    rule: Preprocessing
+    dtype: torch.dtype
+    device: torch.device
+
+    def shares(self, run: _Run) -> Tensor:
+        """log-probabilities N×classes of a run's images: the mean over all views, of all scales."""
+        return _mean(torch.cat([self._at(run, scale) for scale in self.part.scales], 1))
+
+    def _at(self, run: _Run, scale: int) -> Tensor:
+        """log-probabilities N×V×classes of the views at one scale. Images of one shape are cut together."""
+        alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place, sizes in enumerate(run.sizes):
+            alike[tuple(sizes[scale].shape)].append(place)
+        order = torch.tensor([place for places in alike.values() for place in places])
+        shapes = [torch.stack([run.sizes[i][scale] for i in places]) for places in alike.values()]
+        cuts = [self.part.cut(pixels, self.rule) for pixels in shapes]
+        if not self.part.dense:  # crops are all of one size
+            cuts = [torch.cat(cuts)]
+        said = [self._said(cut.flatten(0, 1)).unflatten(0, cut.shape[:2]) for cut in cuts]
+        return torch.cat(said)[order.argsort()]
+
+    def _said(self, pixels: Tensor) -> Tensor:
+        """log-probabilities N×classes of uint8 N×C×H×W; scores of a grid are averaged before the soft-max."""
+        cells = pixels.shape[2] * pixels.shape[3]
+        if cells > CELLS and isinstance(self.network, Network):
+            _room(self.network.graph, pixels.shape)
+        said = []
+        for x in pixels.split(max(1, min(MANY, CELLS // cells))):
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                scores = answer(self.network, self.rule.normalise(x, self.device))
+            if self.part.dense and scores.ndim > 2:
+                scores = scores.flatten(2).mean(2)
+            said.append(scores.log_softmax(1).cpu())
+        return torch.cat(said)
+
+
 @torch.inference_mode()
 def ask(
     model: nn.Module,
@@ -66,9 +107,9 @@ def ask(
     if not len(images):
         raise CannotTrain(f"Cannot judge on {images.source}: there are no images.")
     rule = preprocessing or preprocessing_of(model)
-    parts = views.parts(rule)
-    looks = [(part, _sliding(model, part, rule) if part.dense else model) for part in parts]
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    parts = views.parts(rule)
+    looks = [_Look(_sliding(model, part, rule) if part.dense else model, part, rule, dtype, device) for part in parts]
     was_training = model.training
     model.eval()
     said: list[Tensor] = []
@@ -76,13 +117,7 @@ def ask(
     lost: list[Skipped] = []
     try:
         for run in _runs(images, rule, [*distinct(parts)], lost):
-            each = []
-            for part, network in looks:
-                shares = torch.cat(
-                    [_shares(network, part, run, scale, rule, dtype, device) for scale in part.scales], 1
-                )
-                each.append(_mean(shares))
-            said.append(_mean(torch.stack(each, 1)))
+            said.append(_mean(torch.stack([look.shares(run) for look in looks], 1)))
             done += run.which
             tick(len(done) + len(lost))
     finally:
@@ -112,43 +147,6 @@ def _sliding(model: nn.Module, part: Part, rule: Preprocessing) -> Network:
         margins = (full - cut for full, cut in zip(rule.size, rule.grid, strict=True))
         checked(network, *(side + more for side, more in zip(covered(rule, scale), margins, strict=True)))
     return network
-
-
-def _shares(
-    network: nn.Module,
-    part: Part,
-    run: _Run,
-    scale: int,
-    rule: Preprocessing,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> Tensor:
-    """log-probabilities N×V×classes of the views of every image of a run, at one scale."""
-    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for place, sizes in enumerate(run.sizes):
-        alike[tuple(sizes[scale].shape)].append(place)
-    order = [place for places in alike.values() for place in places]
-    cuts = [part.cut(torch.stack([run.sizes[i][scale] for i in places]), rule) for places in alike.values()]
-    if not part.dense:  # crops are all of one size
-        cuts = [torch.cat(cuts)]
-    said = [_said(network, cut.flatten(0, 1), rule, dtype, device).unflatten(0, cut.shape[:2]) for cut in cuts]
-    return torch.cat(said)[torch.tensor(order).argsort()]
-
-
-def _said(network: nn.Module, pixels: Tensor, rule: Preprocessing, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """log-probabilities N×classes of uint8 N×C×H×W; scores of a grid are averaged before the soft-max."""
-    cells = pixels.shape[2] * pixels.shape[3]
-    graph = getattr(network, "graph", None)
-    if graph is not None and cells > CELLS:
-        _room(graph, pixels.shape)
-    said = []
-    for part in pixels.split(max(1, CELLS // cells)):
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            scores = answer(network, rule.normalise(part, device))
-        if scores.ndim > 2:
-            scores = scores.flatten(2).mean(2)
-        said.append(scores.log_softmax(1).cpu())
-    return torch.cat(said)
 
 
 def _room(graph: Graph, shape: torch.Size) -> None:

@@ -27,6 +27,8 @@ def slid(graph: Graph) -> Graph:
     """
     graph = cut(graph, graph.taps["out"])
     graph = replace(graph, taps={"out": graph.taps["out"]})
+    if not graph.output.is_vector:
+        raise CannotTrain(f"Cannot slide this network over whole images: its answer is {graph.output}, a grid already.")
     grows = _growing(graph)
 
     def change(node: Node) -> Layer | str | None:
