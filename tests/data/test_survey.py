@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,19 @@ from PIL import Image
 
 from striate import cli
 from striate.blueprint import Refusal
-from striate.data import AUGMENTATIONS, ColourJitter, Erasing, Flip, PaddedCrop, ResizedCrop, augmentations
+from striate.data import (
+    AUGMENTATIONS,
+    ColourJitter,
+    Erasing,
+    Flip,
+    Images,
+    PaddedCrop,
+    ResizedCrop,
+    Streamed,
+    augmentations,
+    open_data,
+)
+from striate.data.survey import survey
 
 
 def data(*arguments: object) -> Result:
@@ -55,6 +68,29 @@ def test_what_is_there_is_counted_and_what_is_wrong_is_named(photos: Path) -> No
     assert "the largest class has 2.7 times the images of the smallest" in text
 
 
+def test_the_same_pixels_under_two_classes_are_named(photos: Path) -> None:
+    shutil.copy(photos / "train" / "a" / "9.png", photos / "train" / "b" / "9 of a.png")
+    text = data(photos).stdout
+    assert "twice in train: 2\n" in text
+    assert f"in two classes: 1\n  {photos}/train/b/9 of a.png (b) is {photos}/train/a/9.png (a)\n" in text
+    found = json.loads(data(photos, "--json").stdout)
+    assert [(each["one_class"], each["other_class"]) for each in found["in_two_classes"]] == [("a", "b")]
+
+
+def test_resident_and_streamed_images_are_surveyed_alike(shared: Path, tmp_path: Path) -> None:
+    mnist = open_data(shared / "mnist").test[:300]
+    for i, (image, label) in enumerate(zip(mnist.pixels, mnist.labels, strict=True)):
+        (tmp_path / str(int(label))).mkdir(exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(tmp_path / str(int(label)) / f"{i:03}.png")
+    there = replace(open_data(tmp_path, looking=True), skipped=())
+    here = replace(open_data(tmp_path), skipped=())
+    assert isinstance(there.train, Streamed)
+    assert isinstance(here.train, Images)
+    told: list[int] = []
+    assert survey(there, "x", told.append).to_json() == survey(here, "x").to_json()
+    assert told == list(range(1, 301))
+
+
 def test_means_and_deviations_are_those_of_all_pixels(photos: Path) -> None:
     pixels = [np.asarray(Image.open(path)).reshape(-1, 3) for path in sorted((photos / "train").glob("*/*.png"))]
     every = np.concatenate(pixels) / 255
@@ -89,6 +125,7 @@ def test_a_batch_is_drawn_as_the_network_will_see_it(photos: Path, tmp_path: Pat
         (["digits", "--augment", "flop"], 'No augmentation "flop". Near: flip'),
         (["digits", "--augment", "flip("], "Cannot read the augmentation 'flip(' from character 1 on."),
         (["digits", "--batch", "nosuch/b.png"], "nosuch/b.png"),
+        (["digits", "--batch", "b.jpg"], "Cannot draw into b.jpg: a batch is drawn as .png.\n    --batch b.png"),
     ],
 )
 def test_what_cannot_be_said(arguments: list[str], says: str) -> None:

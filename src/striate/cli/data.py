@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +38,20 @@ SHOWN = 32  # images of a batch
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
 def command(path: str, size: int | None, picture: Path | None, augment: str, seed: int, as_json: bool) -> None:
     """Say what is in PATH (or digits): counts, sizes, means, imbalance, doubles, and what cannot be read."""
+    from striate.blueprint import CannotWrite
     from striate.data import open_data
     from striate.data.names import augmentations
     from striate.data.survey import survey
+    from striate.training.counting import counting
 
+    if picture and picture.suffix.lower() != ".png":
+        raise CannotWrite(f"Cannot draw into {picture}: a batch is drawn as .png.", ways=f"--batch {picture.stem}.png")
     chain = augmentations(augment)
     splits = open_data(path, size, seed=seed, looking=True)
-    found = survey(splits, path)
     shown = _draw(splits, chain, seed, picture, path) if picture else 0
+    count = sum(len(images) for images in {splits.train, splits.test, splits.validation or splits.test})
+    with counting(path, count, sys.stderr) as tick:
+        found = survey(splits, path, tick)
     if as_json:
         say(json.dumps(found.to_json(), ensure_ascii=False))
         return
@@ -77,7 +84,7 @@ def report(found: Survey) -> list[str]:
     if found.sizes:
         grids = {name: f"{grid[0]}×{grid[1]}" for name, grid in found.sizes.items()}
         span = ", ".join(f"{name} {grid}" for name, grid in grids.items())
-        lines.append(f"size       {grids['median'] if len(set(grids.values())) == 1 else span}")
+        lines.append(f"size       {grids['median'] if len(set(grids.values())) == 1 else span}, height × width")
     lines.append("mean       " + " ".join(f"{value:.4f}" for value in found.mean) + " by channel, of 0 to 1, train")
     lines.append("deviation  " + " ".join(f"{value:.4f}" for value in found.std))
     times = f"the largest class has {found.imbalance:.3g} times the images of the smallest"
@@ -86,6 +93,9 @@ def report(found: Survey) -> list[str]:
     lines += _named("in train and in test", [f"{test} is {train}" for test, train in found.doubles])
     if found.inside:
         lines.append(f"twice in train: {found.inside:,}")
+    if found.contradictions:
+        told = [f"{other} ({theirs}) is {one} ({its})" for one, its, other, theirs in found.contradictions]
+        lines += _named("in two classes", told)
     return lines + _named("unreadable", [reason for _, reason in found.skipped])
 
 
