@@ -13,6 +13,9 @@ from striate.training import Recipe, read_recipe, revised
 from striate.training.recipes import RECIPES
 
 
+ONE = "A single number serves all: factor=0.1."
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -44,9 +47,12 @@ from striate.training.recipes import RECIPES
         ),
         (
             {"schedule": "step", "milestones": [0.5], "factor": [0.1, 0.2]},
-            "Cannot train with factor=[0.1, 0.2]: step has 1 milestones.",
+            f"Cannot train with factor=[0.1, 0.2]: step wants 1, one for each fall.\n    {ONE}",
         ),
-        ({"factor": [0.1, 0.2]}, "Cannot train with factor=[0.1, 0.2]: one-cycle takes one."),
+        (
+            {"schedule": "plateau", "factor": "0.1, 0.2"},
+            f"Cannot train with factor=[0.1, 0.2]: plateau wants 1, one for each fall.\n    {ONE}",
+        ),
         ({"augment": "flop"}, 'No augmentation "flop". Near: flip.'),
         ({"augment": "padded-crop(-1)"}, "Cannot make padded-crop with pad=-1: it is a whole number, 0 or more."),
         ({"mix": "mixin"}, 'No mixture "mixin". Near: mixup.'),
@@ -143,6 +149,10 @@ def test_a_recipe_has_a_name() -> None:
     with pytest.raises(Refusal) as refused:
         read_recipe("resnet-2014")
     assert str(refused.value).startswith('No recipe "resnet-2014". Near: resnet-2015')
+
+
+def test_another_schedule_leaves_what_it_does_not_read() -> None:
+    assert revised(RECIPES["lenet5-1998"], schedule="cosine").factor == RECIPES["lenet5-1998"].factor
 
 
 def test_a_recipe_does_not_change() -> None:

@@ -123,9 +123,10 @@ class Recipe(BaseModel):
             raise CannotTrain(
                 "Cannot train on the schedule step: it has no milestones.", ways="For instance milestones=[0.5,0.75]."
             )
-        if isinstance(falls, tuple) and (self.schedule != "step" or len(falls) != len(marks)):
-            wanted = f"step has {len(marks)} milestones" if self.schedule == "step" else f"{self.schedule} takes one"
-            raise CannotTrain(f"Cannot train with factor={list(falls)}: {wanted}.")
+        wanted = {"step": len(marks), "exponential": 1, "plateau": 1}.get(self.schedule)
+        if isinstance(falls, tuple) and wanted not in (None, len(falls)):
+            fact = f"Cannot train with factor={list(falls)}: {self.schedule} wants {wanted}, one for each fall."
+            raise CannotTrain(fact, ways="A single number serves all: factor=0.1.")
         return self
 
     def epochs_for(self, examples: int) -> int:
