@@ -20,7 +20,8 @@ LITTLE = 1.25  # images up to this much smaller than the input get zeros around 
 LUMA = (0.299, 0.587, 0.114)  # grey from red, green, blue (ITU-R BT.601), as every decoder does
 LARGEST = 4096  # the side of what a network reads
 MOST_SHORT = 4  # times the grid that is cut out of it; 256 for 224 is usual
-IN_CACHE = 1 << 17  # numbers that stay close to the processor from one operation to the next
+IN_CACHE = 1 << 19  # numbers that stay close to the processor from one operation to the next
+AT_A_STRETCH = 1 << 12  # numbers: images as small as this are scaled whole, others row by row
 AT_ONCE = 1 << 26  # pixels changed at a time: memory stays bounded
 
 
@@ -114,8 +115,9 @@ class Preprocessing:
 
     def standardise(self, x: Tensor) -> None:
         """float32 N×C×H×W, channels last, of 0..255, in place: (x/255 - mean)/std."""
-        rows = x.permute(0, 2, 3, 1).flatten(2)  # as they lie in memory: a long loop
-        scale, shift = _rows(self.mean, self.std, x.shape[3], x.device)
+        images = x.permute(0, 2, 3, 1)  # as they lie in memory: long loops
+        rows = images.flatten(1 if x.shape[1:].numel() <= AT_A_STRETCH else 2)
+        scale, shift = _stretch(self.mean, self.std, rows.shape[-1] // self.channels, x.device)
         torch.addcmul(shift, rows, scale, out=rows)
 
     def to_json(self) -> dict[str, Any]:
@@ -155,12 +157,14 @@ def _floats(value: Any) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=16)
-def _rows(mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """By what to multiply a row of so many cells, and what to add: (value/255 - mean)/std."""
+def _stretch(
+    mean: tuple[float, ...], std: tuple[float, ...], cells: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """By what to multiply so many cells as they follow each other, and what to add: (value/255 - mean)/std."""
     with torch.inference_mode(False):
         scale = torch.tensor([1 / (255 * s) for s in std], device=device)
         shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
-        return scale.repeat(width), shift.repeat(width)
+        return scale.repeat(cells), shift.repeat(cells)
 
 
 def to_channels(pixels: Tensor, channels: int) -> Tensor:
