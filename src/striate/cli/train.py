@@ -40,6 +40,7 @@ Data is digits, a folder of IDX files (MNIST, Fashion-MNIST; gzipped or not), or
 for each class, in train and val (or test), or split here by the seed. A share of the training images is held out to
 choose the epoch by; the test images are opened once, at the end. Ctrl-C ends it after the step under way, and saves
 (exit code 130); so do SIGTERM (143) and a terminal that is closed, SIGHUP (129). A second one ends it at once.
+However it ends, striate resume goes on with it. Many processes: torchrun --nproc-per-node N -m striate train …
 """
 FLIP = re.compile(r"\bflip\b")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -66,6 +67,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     "--start-from", "model", metavar="MODEL", help="Begin with the tensors of another model file that fit this network."
 )
 @click.option("--take", metavar="PARTS", help="With --start-from: only those of these parts, with commas between them.")
+@click.option(
+    "--checkpoint-every",
+    "every",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="How often all of it is written down, for striate resume; default: 30.",
+)
 @click.option("--fresh", is_flag=True, help="Of a model file take the network only, not its weights.")
 @click.option(
     "--out",
@@ -82,6 +90,7 @@ def command(
     flip: bool | None,
     settings: tuple[str, ...],
     fresh: bool,
+    every: float | None,
     out: Path | None,
     **said: Any,
 ) -> None:
@@ -117,7 +126,8 @@ def command(
         say(f"Weights: {start_from(network, model, parts, fitted.data.classes)}")
     control = Control()
     folder = out or Path("runs") / Path(net).stem.partition("(")[0]
-    events = train(network, fitted.data, recipe, out=folder, control=control)
+    often = {} if every is None else {"checkpoint_every": every}
+    events = train(network, fitted.data, recipe, out=folder, control=control, **often)
     concluded(*watched(events, control), fitted.data)
 
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 
 from striate.blueprint import CannotTrain
 
@@ -94,6 +94,22 @@ def alone_until(last: bool, model: nn.Module) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+class _Summed(torch.autograd.Function):
+    """A tensor added up over the processes; so is its gradient, since every one's loss depends on it."""
+
+    @staticmethod
+    def forward(_: Any, mine: Tensor) -> Tensor:
+        whole = mine.clone()
+        distributed.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        whole = gradient.contiguous().clone()
+        distributed.all_reduce(whole)
+        return whole
+
+
 class SyncedNorm(nn.BatchNorm2d):
     """BatchNorm over the batch of all processes, on any device (torch's own is for GPUs): the mean, then the variance
     around it, each added up over all of them.
@@ -105,10 +121,10 @@ class SyncedNorm(nn.BatchNorm2d):
         channels = x.shape[1]
         of = x.float()
         count = of.new_tensor([x.numel() / channels])
-        total = all_reduce(torch.cat((of.sum((0, 2, 3)), count)))
+        total = _Summed.apply(torch.cat((of.sum((0, 2, 3)), count)))
         mean, count = total[:-1] / total[-1], total[-1]
         off = of - mean.view(1, -1, 1, 1)
-        var = all_reduce(off.square().sum((0, 2, 3))) / count
+        var = _Summed.apply(off.square().sum((0, 2, 3))) / count
         if self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 self.num_batches_tracked.add_(1)  # type: ignore[union-attr]

@@ -1,0 +1,136 @@
+"""Several processes that learn together, started by torchrun as users start them, and one of them killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from striate.training.checkpoint import listed
+from striate.training.ranks import SyncedNorm
+
+NETS = {
+    "plain": "conv: conv 8 3x3\nact: relu\npool: maxpool 2x2\nfc: linear 10\n",
+    "norms": "conv: conv 8 3x3\nnorm: batchnorm\nact: relu\npool: maxpool 2x2\nfc: linear 10\n",
+}
+# Adam would make steps of the rounding in a bias before a norm, whose gradient is 0.
+SAID = (
+    "--set",
+    "threads=1",
+    "--seed",
+    "3",
+    "--lr",
+    "0.05",
+    "--set",
+    "optimizer=sgd",
+    "--set",
+    "augment=padded-crop(1)",
+)
+
+
+def torchrun(count: int, *arguments: object, folder: Path, **how: Any) -> subprocess.Popen[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    command = [*launcher, "-m", "striate", *map(str, arguments)]
+    there = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=there, **pipes, **how)
+
+
+def losses(run: Path) -> list[float]:
+    lines = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_two_processes_learn_what_one_does(net: str, tmp_path: Path) -> None:
+    """The same global batch, the same losses and the same weights, to rounding; BatchNorm sees the whole batch."""
+    (tmp_path / "net.txt").write_text(NETS[net])
+    said = (
+        "train",
+        "net.txt",
+        "--epochs",
+        3,
+        "--batch-size",
+        100,
+        *SAID,
+        "--set",
+        f"sync_norm={net == 'norms'}".lower(),
+    )
+    for count, out in ((1, "one"), (2, "two")):
+        process = torchrun(count, *said, "--out", out, folder=tmp_path)
+        told, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, told
+        assert told.count("net.txt on digits") == told.count("On the 360 test images") == 1, "the first one speaks"
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == len(two) == 3 * 13 + 3
+    assert max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-6
+    weights = [load_file(tmp_path / out / "model.safetensors") for out in ("one", "two")]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def test_without_it_norms_see_their_own_share_and_the_losses_differ(tmp_path: Path) -> None:
+    (tmp_path / "net.txt").write_text(NETS["norms"])
+    for count, out in ((1, "one"), (2, "two")):
+        said = ("train", "net.txt", "--epochs", 1, "--batch-size", 20, *SAID, "--out", out)
+        told, _ = (process := torchrun(count, *said, folder=tmp_path)).communicate(timeout=300)
+        assert process.returncode == 0, told
+    assert abs(losses(tmp_path / "one")[5] - losses(tmp_path / "two")[5]) > 1e-5
+
+
+def test_one_that_dies_ends_the_run_with_its_cause_and_it_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "net.txt").write_text(NETS["plain"])
+    said = ("train", "net.txt", "--epochs", 2000, "--batch-size", 100, *SAID, "--checkpoint-every", 0, "--out", "run")
+    process = torchrun(2, *said, folder=tmp_path)
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") > 60) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    victim = next(pid for pid in children(process.pid) if rank(pid) == "1")
+    os.kill(victim, signal.SIGKILL)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "SIGKILL" in told or "Signal 9" in told
+    assert not children(process.pid), "no orphan"
+    assert listed(tmp_path / "run")
+    step = int(listed(tmp_path / "run")[0].name.partition("-")[0])
+    assert step > 20
+    on = torchrun(2, "resume", "run", folder=tmp_path)
+    deadline = time.monotonic() + 120
+    while f'"step": {step + 30}' not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    on.send_signal(signal.SIGTERM)
+    told, _ = on.communicate(timeout=120)
+    assert "Stopped after step" in told
+    done = json.loads(log.read_text().splitlines()[-1])
+    assert done["event"] == "done"
+    assert done["step"] >= step + 30
+
+
+def children(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid="], capture_output=True, text=True).stdout.split()
+    return [int(one) for one in found]
+
+
+def rank(pid: int) -> str:
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return next((v.decode().removeprefix("RANK=") for v in variables if v.startswith(b"RANK=")), "")
+
+
+def test_a_norm_over_one_process_is_torchs_own() -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.BatchNorm2d(5)
+    ours = torch.nn.BatchNorm2d(5)
+    ours.__class__ = SyncedNorm
+    x = torch.randn(7, 5, 4, 4)
+    torch.testing.assert_close(ours(x), plain(x))
+    torch.testing.assert_close(ours.running_var, plain.running_var)
