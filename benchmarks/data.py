@@ -1,8 +1,8 @@
 """How fast are batches made, from memory and from JPEGs, beside a DataLoader at its best and beside bare decoding?
 
-Resident: images like CIFAR's and MNIST's flipped, padded, cropped and normalised, against torch's DataLoader, which does
-the same to one image after the other, with 0 and with 2 workers: in the fewest operations, and as torchvision's tutorials
-do.
+Resident: images like CIFAR's and MNIST's flipped, padded, cropped and normalised, against torch's DataLoader, which
+does the same to one image after the other, with 0 and with 2 workers: in the fewest operations, and as torchvision's
+tutorials do.
 Streamed: photographs of short side 256, and micrographs of 640×480, their 224×224 centre normalised, against both cores
 doing nothing but reading and decoding the same files with the same decoder (a ceiling), and against a DataLoader with 2
 workers and Pillow. "Bytes" are batches for a device that normalises them itself; "crops" are random ones, flipped.
