@@ -12,7 +12,6 @@ from striate.blueprint import CannotRead, CannotTrain, Refusal
 from striate.training import Recipe, read_recipe, revised
 from striate.training.recipes import RECIPES
 
-
 ONE = "A single number serves all: factor=0.1."
 
 

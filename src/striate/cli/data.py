@@ -23,7 +23,8 @@ Examples:
   striate data photos/ --size 224 --augment 'resized-crop, flip, colour-jitter(0.4, 0.4, 0.4)' --batch batch.png
 
 Every image is decoded once. Those that are both in train and in test (the same pixels) are named, and those that cannot
-be read. Augmentations: flip, padded-crop, resized-crop, colour-jitter, pca-colour, trivial-augment, erasing.
+be read. Augmentations: flip, padded-crop, resized-crop, scale-jitter, colour-jitter, pca-colour, trivial-augment,
+erasing.
 """
 NAMED = 10  # of what is wrong, so many are named
 SHOWN = 32  # images of a batch

@@ -19,9 +19,10 @@ CIFAR = "padded-crop(4), flip"
 
 NOTES = {  # what a paper leaves open, and what is not done here as it was
     "default": "What anybody gets unasked.",
-    "lenet5-1998": "The steps are the paper's table of global ones. There each weight's own was that over 0.02 + its "
-    "curvature, estimated by stochastic diagonal Levenberg-Marquardt (appendix C), from 7e-5 to 0.016 in the first "
-    "pass; here all weights take the global one. Its loss was equation 9; here it is cross-entropy.",
+    "lenet5-1998": "For lenet5_paper: ReLU hardly learns from such small initial weights. The steps are the paper's "
+    "table of global ones. There each weight's own was that over 0.02 + its curvature, estimated by stochastic "
+    "diagonal Levenberg-Marquardt (appendix C), from 7e-5 to 0.016 in the first pass; here all take the global one. "
+    "Its loss was cross-entropy with one class more, of a constant penalty (equation 9); here it is without.",
     "alexnet-2012": "Crops of 224 come from all of a picture whose short side is 256; theirs came from its central "
     "square. How long to wait at a plateau is left open.",
     "vgg-2014": "The variance of 0.01 is net A's. Deeper nets began with its first four convolutions and its fully "
