@@ -126,7 +126,7 @@ def command(
         say(f"Weights: {start_from(network, model, parts, fitted.data.classes)}")
     control = Control()
     folder = out or Path("runs") / Path(net).stem.partition("(")[0]
-    often = {} if every is None else {"checkpoint_every": every}
+    often: dict[str, Any] = {} if every is None else {"checkpoint_every": every}
     events = train(network, fitted.data, recipe, out=folder, control=control, **often)
     concluded(*watched(events, control), fitted.data)
 
