@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from sklearn.datasets import load_digits
 
 from striate.blueprint import CannotRead, CannotTrain
 from striate.data import Batches, Flip, Images, PaddedCrop, Preprocessing, open_data, stratified
+from striate.data.resident import Crops
 
 
 def test_the_digits_are_scikit_learns_in_a_split_that_no_seed_moves() -> None:
@@ -136,3 +139,45 @@ def test_more_than_memory_holds_is_refused_before_it_is_made(monkeypatch: pytest
         CannotTrain, match=r"Cannot hold 1,797 images of 1×4096×4096 in memory: 28.1 GiB wanted, 954 MiB"
     ):
         open_data("digits", size=4096)
+
+
+def test_crops_are_prepared_once_for_all_epochs_and_stay_bytes(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Crops | None] = []
+    prepare = Crops.prepared
+
+    def counted(*of: object) -> Crops | None:
+        made.append(prepare(*of))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(Crops, "prepared", counted)
+    dealt = batches(digits, augment=(PaddedCrop(2), Flip()))
+    assert made == []  # nobody has asked for any yet
+    epochs = [torch.cat([x for x, _ in dealt.epoch(number)]) for number in (1, 2, 1)]
+    assert len(made) == 1
+    assert made[0] is not None
+    assert made[0].padded.dtype == digits.pixels.dtype == torch.uint8
+    assert made[0].padded.numel() < 2 * 1.6 * digits.pixels.numel()
+    assert epochs[0].equal(epochs[2])
+
+
+def test_where_memory_is_short_nothing_is_prepared_and_the_batches_are_the_same(
+    digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dealt() -> torch.Tensor:
+        return torch.cat([x for x, _ in batches(digits, augment=(PaddedCrop(2), Flip())).epoch(1)])
+
+    there = dealt()
+    copies = 2 * len(digits) * 20 * 20
+    for free, are in ((4 * copies, True), (4 * copies - 4, False)):
+        monkeypatch.setattr("striate.data.resident.free", lambda free=free: free)
+        assert (Crops.prepared(digits.pixels, (PaddedCrop(2), Flip())) is not None) == are
+        assert dealt().equal(there)
+
+
+@pytest.mark.parametrize("source", ["digits", "mnist", "hymenoptera"])
+def test_what_is_in_memory_is_bytes(source: str, shared: Path) -> None:
+    splits = open_data(source if source == "digits" else shared / source, size=64)
+    for images in (splits.train, splits.test):
+        assert isinstance(images, Images)
+        assert images.pixels.dtype == torch.uint8
+        assert images.pixels.untyped_storage().nbytes() == images.pixels.numel()  # nothing is kept alive behind it
