@@ -98,6 +98,22 @@ def test_flip_and_padded_crop_as_a_loop_does_them(pixels: Tensor) -> None:
         assert torch.equal(flip(pixels, CHANCE)[i], image.flip(2) if turned[i] else image)
 
 
+@pytest.mark.parametrize("side", [24, 160])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_flip_is_the_same_however_images_lie_and_leaves_them_as_they_were(side: int, channels: int, layout) -> None:
+    pixels = torch.randint(256, (9, channels, side, side + 8), dtype=torch.uint8).contiguous(memory_format=layout)
+    before, chance = pixels.clone(), Chance(0, 1, torch.arange(9))
+    flipped = Flip()(pixels, chance)
+    assert pixels.equal(before)
+    assert flipped.stride() == pixels.stride()
+    turned = Flip().drawn(chance).tolist()
+    assert 0 < sum(turned) < 9
+    for image, was, is_turned in zip(flipped, before, turned, strict=True):
+        assert image.equal(was[..., torch.arange(was.shape[2] - 1, -1, -1)] if is_turned else was)
+    assert Flip()(pixels[:0], Chance(0, 1, torch.arange(0))).shape == (0, channels, side, side + 8)
+
+
 @pytest.mark.parametrize(
     "chain",
     [
