@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any
 
@@ -52,7 +52,7 @@ class Preprocessing:
         """What the network reads."""
         return Volume(self.channels, *self.size)
 
-    @property
+    @cached_property
     def covered(self) -> Grid:
         """What an image must cover once it is scaled: no smaller than this need it be decoded."""
         return max(self.grid[0], self.short), max(self.grid[1], self.short)
@@ -88,7 +88,12 @@ class Preprocessing:
             into.zero_()
             top, left = (height - rows) // 2, (width - columns) // 2
             into = into[:, top : top + rows, left : left + columns]
-        into.copy_(_cut(to_channels(pixels.unsqueeze(0), self.channels), self.grid, self.covered)[0])
+        grid = _covering((pixels.shape[1], pixels.shape[2]), self.covered)
+        if len(pixels) != self.channels or pixels.shape[1:] != grid:
+            pixels = resampled(to_channels(pixels.unsqueeze(0), self.channels), grid)[0]
+        top, left = (grid[0] - rows) // 2, (grid[1] - columns) // 2
+        centre = pixels.numpy()[:, top : top + rows, left : left + columns]  # torch's views let others have the
+        into.copy_(torch.from_numpy(centre))  # interpreter's lock; threads would wait for one another
 
     def measured(self, pixels: Tensor) -> Preprocessing:
         """With mean and deviation of these prepared images (uint8 N×C×H×W), by channel, in 0..1, unless it has them."""
@@ -179,9 +184,13 @@ def to_channels(pixels: Tensor, channels: int) -> Tensor:
 
 def scaled(pixels: Tensor, covered: Grid) -> Tensor:
     """Scaled until `covered` just is."""
-    (height, width), (rows, columns) = pixels.shape[2:], covered
+    return resampled(pixels, _covering((pixels.shape[2], pixels.shape[3]), covered))
+
+
+def _covering(grid: Grid, covered: Grid) -> Grid:
+    (height, width), (rows, columns) = grid, covered
     scale = max(rows / height, columns / width)
-    return resampled(pixels, (max(rows, round(height * scale)), max(columns, round(width * scale))))
+    return max(rows, round(height * scale)), max(columns, round(width * scale))
 
 
 def resampled(pixels: Tensor, size: Grid) -> Tensor:

@@ -154,14 +154,14 @@ class Stream:
         """As they are (uint8), or as the network reads them (float32)."""
         lost: list[Skipped | None] = [None] * len(pixels)
         rule = self.preprocessing
-        for place, i in enumerate(index.tolist()):
+        for place, (i, into, alone) in enumerate(zip(index.tolist(), pixels, pixels.split(1), strict=True)):
             read = self._read(i, rule.covered)
             if isinstance(read, Skipped):
                 lost[place] = read
                 continue
-            rule.place(read, pixels[place])
+            rule.place(read, into)
             if pixels.is_floating_point():
-                rule.standardise(pixels[place : place + 1])
+                rule.standardise(alone)
         return lost
 
     def _cropped(self, crop: Crop, chance: Chance, pixels: Tensor) -> list[Skipped | None]:
