@@ -184,6 +184,38 @@ def test_a_model_with_a_statistic_that_is_no_number_is_not_kept_and_said_so(digi
     assert not any(isinstance(event, Kept) for event in events)
 
 
+def test_a_leap_of_the_loss_stops_it_within_a_step_and_the_best_stays(digits: Splits, tmp_path: Path) -> None:
+    """Weights that are knocked about, as a bad batch or a bit in memory does it: finite, and far off."""
+    model, file, leapt, before = network(), tmp_path / "a" / "model.safetensors", 0, b""
+
+    def knocked() -> None:
+        nonlocal leapt, before
+        for event in train(model, digits, out=tmp_path / "a", epochs=6, batch_size=100, lr=0.01, threads=1):
+            assert not leapt or not isinstance(event, Step), "no step is made of it"
+            if isinstance(event, Step) and event.epoch == 5:
+                leapt, before = event.step, file.read_bytes()
+                with torch.no_grad():
+                    model.get_submodule("fc").weight.mul_(-300)
+
+    with pytest.raises(CannotTrain) as refused:
+        knocked()
+    said = str(refused.value).splitlines()
+    assert said[0].startswith(f"Cannot go on from step {leapt + 1}: the loss leapt to ")
+    assert "fc has the largest gradient" in said[1] or "conv" in said[1]
+    assert "or clip the gradient: --set clip=1." in said[2]
+    assert "model.safetensors still holds epoch 4 (" in said[2]
+    assert file.read_bytes() == before
+
+
+def test_one_hard_image_at_a_time_is_no_leap(digits: Splits) -> None:
+    few = replace(digits, train=digits.train[slice(0, 400)])
+    events = train(
+        network(), few, epochs=6, batch_size=1, lr=0.01, optimizer="sgd", momentum=0, validation=0, threads=1
+    )
+    losses = [event.loss for event in events if isinstance(event, Step)]
+    assert max(losses[1200:]) > 10 * sum(losses[1200:]) / len(losses[1200:]), "there are hard ones"
+
+
 def test_a_layer_that_overflows_is_named(digits: Splits) -> None:
     model = network()
     with torch.no_grad():

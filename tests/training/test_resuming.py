@@ -171,7 +171,7 @@ def test_who_cannot_be_gone_on_with(digits: Splits, tmp_path: Path) -> None:
     assert "A run is the folder that striate train made" in str(refused.value)
     for _ in train(network(NET), digits, out=tmp_path / "done", **MANY | {"epochs": 1}):
         pass
-    with pytest.raises(CannotTrain, match="it is finished.") as finished:
+    with pytest.raises(CannotTrain, match="it is finished") as finished:
         resume(tmp_path / "done")
     assert f"striate train {tmp_path}/done" in str(finished.value)
 

@@ -19,6 +19,7 @@ from striate.blueprint.serial import graph_from_json
 LONGEST_HEADER = 64 * 2**20
 FORMAT = 1
 MODEL = "model.safetensors"  # as a run's folder has it
+SHIPPED = Path(__file__).parents[1] / "nn" / "shipped"  # networks that come trained: lenet5-mnist, …
 PARTS: dict[str, type] = {
     "classes": list,
     "preprocessing": dict,
@@ -41,8 +42,17 @@ class Header(NamedTuple):
     dtypes: dict[str, str]
 
 
+def shipped() -> list[str]:
+    """The names of the trained networks that come along."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
 def model_file(path: str | Path) -> Path:
-    """A model file, or the one in a run's folder. Raises CannotRead for a folder that has none."""
+    """A model file, the one in a run's folder, or the one that comes along by that name. Raises CannotRead for a folder
+    that has none.
+    """
+    if str(path) in shipped() and not Path(path).exists():
+        return SHIPPED / f"{path}.safetensors"
     path = Path(path)
     if path.is_dir() and not (path / MODEL).is_file():
         raise CannotRead(f"Cannot read {path}: it is a folder, and no {MODEL} is in it.", ways=_WAYS)
@@ -130,4 +140,7 @@ def _end_of(tensors: dict[str, Any]) -> int:
     return end
 
 
-_WAYS = "A model file is what `striate train` leaves in its run's folder, or striate.save(model, path) writes."
+_WAYS = (
+    "A model file is what `striate train` leaves in its run's folder, or striate.save(model, path) writes; "
+    f"these come along: {', '.join(shipped())}."
+)

@@ -18,7 +18,7 @@ from typing import Any
 from striate.blueprint.graph import Graph, Node, draft
 from striate.blueprint.layer import Layer
 from striate.blueprint.layers import LAYERS
-from striate.blueprint.modelfile import MODEL, model_file, read_header
+from striate.blueprint.modelfile import MODEL, model_file, read_header, shipped
 from striate.blueprint.notation.text import UNSAID, WIDEST, Choice, without_choice
 from striate.blueprint.passes import replay
 from striate.blueprint.refusal import CannotJoin, CannotPlace, CannotRead, NotFound, Refusal
@@ -122,7 +122,7 @@ def argument(text: str, choice: Choice = UNSAID) -> Source:
     path = Path(text)
     like_a_file = not re.search(r"[\s()\[\]]", text) and ("/" in text or path.suffix.lower() in FILES)
     a_run = (path / MODEL).is_file() and text not in import_module("striate.zoo").NETWORKS
-    a_file = text == "-" or like_a_file or a_run or (path.is_file() and not _is_call(text))
+    a_file = text == "-" or like_a_file or a_run or text in shipped() or (path.is_file() and not _is_call(text))
     return from_file(text, choice) if a_file else _named(text, choice)
 
 

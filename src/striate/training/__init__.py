@@ -7,9 +7,12 @@ from striate.training.loop import train
 from striate.training.metrics import Metrics, evaluate
 from striate.training.predict import Prediction, predictor
 from striate.training.recipe import Recipe, read_recipe, revised
+from striate.training.recipes import RECIPES
 from striate.training.resuming import Resumed, resume, resumed
+from striate.training.views import Views
 
 __all__ = [
+    "RECIPES",
     "Checkpoint",
     "Control",
     "Done",
@@ -23,6 +26,7 @@ __all__ = [
     "Resumed",
     "Started",
     "Step",
+    "Views",
     "Warning",
     "as_line",
     "evaluate",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from striate.blueprint import CannotTrain
 
 LEAP = 10.0  # times the usual loss
+MANY = 16  # images, of which not all are hard ones by chance
 
 
 def diverged(model: nn.Module, x: Tensor, loss: float, step: int, lr: float, kept: str) -> CannotTrain:
@@ -30,9 +31,11 @@ def diverged(model: nn.Module, x: Tensor, loss: float, step: int, lr: float, kep
     )
 
 
-def leaps(loss: float, usual: float, classes: int) -> bool:
-    """Whether the loss is many times what it was of late and says more wrong than guessing among `classes` would."""
-    return 0 < usual * LEAP < loss and loss > 2 * log(classes)
+def leaps(loss: float, usual: float, classes: int, images: int) -> bool:
+    """Whether the mean loss of so many images is many times what it was of late and says more wrong than guessing among
+    `classes` would.
+    """
+    return images >= MANY and 0 < usual * LEAP < loss and loss > 2 * log(classes)
 
 
 def leapt(model: nn.Module, loss: float, usual: float, step: int, lr: float, kept: str) -> CannotTrain:

@@ -200,7 +200,7 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 with alone_until(place == len(parts) - 1, joined):
                     (loss * (len(x) * ranks.count / count / len(parts))).backward()
             value /= seen
-            if leaps(value, state.usual, len(course.learnt.classes)):
+            if leaps(value, state.usual, len(course.learnt.classes), seen):
                 refusal = leapt(course.model, value, state.usual, state.step + 1, lr, _safe(run.folder, state.kept))
                 yield Warning(str(refusal))
                 raise refusal
