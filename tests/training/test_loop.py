@@ -355,3 +355,12 @@ def test_bars_send_no_colour_where_none_is_wanted(digits: Splits, monkeypatch: p
     colours = "\x1b[1m", "\x1b[2m", "\x1b[3"
     assert any(code in said[""] for code in colours)
     assert not any(code in said["1"] for code in colours)
+
+
+def test_a_run_that_goes_on_says_from_where_and_what_is_left_of_it() -> None:
+    on = Started(1200, 0, ("a", "b"), 3, epochs=4, steps=400, precision="float32", device="cpu", step=300)
+    out = io.StringIO()
+    epochs = [Epoch(number, 100 * number, 0.5, None, None, 1.0, 10.0) for number in (4,)]
+    assert len(list(progress.shown(iter([on, *epochs]), out))) == 2
+    assert "400 steps, float32 on cpu; on from step 300" in out.getvalue()
+    assert "left" not in out.getvalue()

@@ -23,7 +23,8 @@ def introduction(event: Started) -> str:
     held = f", {event.validation:,} held out" if event.validation else ""
     images = f"{counted(event.examples, 'image')} to learn from{held}, {len(event.classes)} classes"
     way = f"{counted(event.epochs, 'epoch')}, {counted(event.steps, 'step')}, {event.precision} on {event.device}"
-    return f"{images}; {event.parameters:,} parameters; {way}"
+    on = f"; on from step {event.step:,}" if event.step else ""
+    return f"{images}; {event.parameters:,} parameters; {way}{on}"
 
 
 def line(event: Epoch, epochs: int) -> str:
@@ -33,22 +34,22 @@ def line(event: Epoch, epochs: int) -> str:
 
 
 def _lines(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, None]:
-    epochs = steps = seen = 0
+    epochs = steps = first = seen = 0
     begun = said = counting = time.monotonic()
     for event in events:
         now, told = time.monotonic(), ""
         match event:
             case Started():
-                epochs, steps = event.epochs, event.steps
+                epochs, steps, first = event.epochs, event.steps, event.step
                 told = introduction(event)
             case Step():
                 seen += event.examples
                 if now - said >= SILENCE:
                     rate = f"{seen / (now - counting):,.0f} images/s"
                     where = f"epoch {event.epoch:{len(str(epochs))}}/{epochs}   step {event.step:,}/{steps:,}"
-                    told = f"{where}   loss {event.loss:.4f}   {rate}{_left(now - begun, event.step, steps)}"
+                    told = f"{where}   loss {event.loss:.4f}   {rate}{_left(now - begun, event.step - first, steps - first)}"
             case Epoch() if event.epoch % -(-epochs // LINES) == 0 or event.epoch in (1, epochs):
-                told = line(event, epochs) + _left(now - begun, event.epoch, epochs)
+                told = line(event, epochs) + _left(now - begun, event.step - first, steps - first)
             case Warning():
                 told = visible(event.text, but="\n")
         if told:
@@ -58,7 +59,7 @@ def _lines(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, No
 
 
 def _left(spent: float, done: int, whole: int) -> str:
-    return f", {timedelta(seconds=round(spent / done * (whole - done)))} left" if done < whole else ""
+    return f", {timedelta(seconds=round(spent / done * (whole - done)))} left" if 0 < done < whole else ""
 
 
 def _bars(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, None]:
@@ -85,7 +86,7 @@ def _bars(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, Non
                 case Started():
                     epochs = event.epochs
                     progress.console.print(introduction(event))
-                    progress.update(task, total=event.steps)
+                    progress.update(task, total=event.steps, completed=event.step)
                 case Step():
                     seen += event.examples
                     if (now := time.monotonic()) - since > 0.25:
