@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import zlib
 from pathlib import Path
@@ -221,3 +222,14 @@ def test_a_jpeg_with_a_blemish_is_read_all_the_same(tmp_path: Path) -> None:
     at = whole.index(b"\xff\xda")
     (tmp_path / "b.jpg").write_bytes(whole[:at] + b"\0\0" + whole[at:])  # extraneous bytes before a marker
     assert torch.equal(read_image(tmp_path / "b.jpg"), read_image(tmp_path / "a.jpg"))
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_a_folder_that_may_not_be_read_is_not_an_empty_one(photos: Path) -> None:
+    closed = sorted(path for path in photos.rglob("*") if path.is_dir())[-1]
+    closed.chmod(0)
+    try:
+        with pytest.raises(CannotRead, match=f"Cannot read {closed}: permission denied."):
+            open_data(photos, size=8)
+    finally:
+        closed.chmod(0o700)

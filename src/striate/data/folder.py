@@ -170,9 +170,13 @@ def _folders(folder: Path) -> list[Path]:
 
 def _pictures(folder: Path) -> list[Path]:
     """Every picture below a folder, links not followed into folders, in an order that does not depend on the disk."""
+
+    def refuse(error: OSError) -> None:
+        raise CannotRead(f"Cannot read {error.filename}: {(error.strerror or str(error)).lower()}.") from None
+
     return sorted(
         Path(where, name)
-        for where, _, names in os.walk(folder)
+        for where, _, names in os.walk(folder, onerror=refuse)
         for name in names
         if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
     )
