@@ -24,7 +24,7 @@ from striate.data.mix import Mix
 from striate.data.preprocessing import Grid, Preprocessing, resampled
 
 UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
-AHEAD = 2  # batches that are made while one is used
+AHEAD = 3  # batches that are made while one is used, at most
 RUN = 16  # images a thread takes at a time, at most
 HELD = 1 << 23  # numbers: pixels that wait for their boxes
 
@@ -74,11 +74,13 @@ class Stream:
             try:
                 for place, index in islice(enumerate(deck), start, None):
                     ahead.append(self._begun(place, index, number, pool))
-                    if len(ahead) > AHEAD:
-                        yield from self._finished(ahead.popleft(), number)
+                    if len(ahead) > self._ahead:
+                        yield from self._finished(ahead[0], number)
+                        ahead.popleft()
                 while ahead:
-                    yield from self._finished(ahead.popleft(), number)
-            finally:  # also where nobody wants the rest
+                    yield from self._finished(ahead[0], number)
+                    ahead.popleft()
+            finally:  # also where one fails, or nobody wants the rest
                 for making in ahead:
                     for run in making.runs:
                         run.cancel()
@@ -87,6 +89,11 @@ class Stream:
     def _threads(self) -> int:
         return self.threads or _cores()
 
+    @property
+    def _ahead(self) -> int:
+        """Batches that are made while one is used: two runs for each thread, but few batches, for they are large."""
+        return max(1, min(AHEAD, -(-2 * RUN * self._threads // self.size)))
+
     def _lent(self, n: int) -> Tensor:
         """N×C×H×W, channels last, in memory that comes back when the last who uses it is gone: new pages would take as
         long as normalising. (An array that a tensor lies in lives as long as the tensor's memory; so that is known.)
@@ -94,21 +101,22 @@ class Stream:
         channels, height, width = self.preprocessing.volume
         kind = torch.float32 if torch.device(self.device).type == "cpu" else torch.uint8
         with torch.inference_mode(False):  # whoever judges is in it, the threads are not
-            whole = self.spare.pop() if self.spare else torch.empty((self.size, height, width, channels), dtype=kind)
+            most = min(self.size, len(self.images))
+            whole = self.spare.pop() if self.spare else torch.empty((most, height, width, channels), dtype=kind)
             array = whole[:n].numpy()
             finalize(array, self._back, whole).atexit = False
             return torch.from_numpy(array).permute(0, 3, 1, 2)
 
     def _back(self, whole: Tensor) -> None:
-        if len(self.spare) < AHEAD + 2:  # under way, and one in use
+        if len(self.spare) < self._ahead + 2:  # under way, and one in use
             self.spare.append(whole)
 
     def _begun(self, place: int, index: Tensor, number: int, pool: ThreadPoolExecutor) -> _Making:
-        """The threads fill a batch as the network reads it; where that is on a device, the eighth of it that goes there
-        is enough.
+        """The threads fill a batch as the network reads it; where that is on a device, bytes are enough, a quarter
+        of it.
         """
         batch = self._lent(len(index))
-        run = max(1, min(RUN, -(-self.size * AHEAD // (2 * self._threads))))
+        run = max(1, min(RUN, -(-self.size * self._ahead // (2 * self._threads))))
         parts = zip(index.split(run), batch.split(run), strict=True)
         return _Making(place, index, batch, [pool.submit(self._decode, *part, number) for part in parts])
 
