@@ -50,6 +50,37 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class LayerFlow:
+    """What flows through a layer; None where there is no such thing.
+
+    mean, deviation: of its values; weight, gradient: the norms (root of the sum of squares) of its matrix of weights
+    and of the loss's gradient by it; update: by how much of its norm a step changed the weight; dead: of a ReLU, the
+    share of channels that were zero on all images and cells.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    weight: float | None
+    gradient: float | None
+    update: float | None
+    dead: float | None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What flowed through the network on the last batch of an epoch; layers in the order they run."""
+
+    epoch: int
+    step: int
+    layers: tuple[LayerFlow, ...]
+
+    def __post_init__(self) -> None:
+        rows = (row if isinstance(row, LayerFlow) else LayerFlow(**row) for row in self.layers)  # JSON has tables
+        object.__setattr__(self, "layers", tuple(rows))
+
+
+@dataclass(frozen=True)
 class Kept:
     """The network as it is after this epoch is on the disk, as the run's model."""
 
@@ -85,7 +116,7 @@ class Done:
     seconds: float
 
 
-Event = Started | Step | Epoch | Kept | Checkpoint | Warning | Done
+Event = Started | Step | Epoch | Flow | Kept | Checkpoint | Warning | Done
 EVENTS = {kind.__name__.lower(): kind for kind in get_args(Event)}
 
 
