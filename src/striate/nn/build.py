@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from striate.blueprint import Blueprint, CannotBuild, Graph, Layer, Node, Refusal, Volume, draft, replay
 from striate.blueprint import layers as L
 from striate.cost.memory import available
+from striate.nn.fusing import Fused, fused, pays
 from striate.nn.realise import realise
 
 JOINS = {
@@ -61,6 +62,7 @@ class Network(nn.Module):
             if not isinstance(node.op, str) and node.twin is None:
                 source = graph[node.inputs[0]]
                 self._nest(node, node.op, source, alone=readers[source.name] == 1)
+        self._fused = fused(graph, self._steps)
         self._ends = [(tap, name, graph[name].output.is_vector) for tap, name in graph.taps.items()]
 
     def _nest(self, node: Node, layer: Layer, source: Node, alone: bool) -> None:
@@ -89,6 +91,8 @@ class Network(nn.Module):
             self._parts = self._parts or checkpointing.runs(self)
             checkpointing.run(self, values, self._parts[0])
             steps = self._parts[1]
+        elif self.training and not followed and pays(x):
+            steps = self._fused
         self._run(values, steps)
         outs = {tap: values[name].squeeze((2, 3)) if vector else values[name] for tap, name, vector in self._ends}
         return outs["out"] if len(outs) == 1 else outs
@@ -97,7 +101,10 @@ class Network(nn.Module):
         """Run steps on the values there are; each goes after its last reader."""
         for name, op, inputs, done in steps:
             read = [values[i] for i in inputs]
-            values[name] = JOINS[op](read) if isinstance(op, str) else reduce(getattr, op, self)(read[0])
+            if isinstance(op, str):
+                values[name] = JOINS[op](read)
+            else:
+                values[name] = op(self, read[0]) if isinstance(op, Fused) else reduce(getattr, op, self)(read[0])
             del read
             for i in done:
                 del values[i]
