@@ -1,4 +1,6 @@
-"""What every test may ask for: the real data (`shared`), and texts held against tests/golden (`golden`)."""
+"""What every test may ask for: the real data (`shared`), real digits and a network that has learnt them (`digits`,
+`learnt`), and texts held against tests/golden (`golden`).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,12 @@ import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from striate.data import Splits
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,6 +35,25 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real data sets in ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits() -> Splits:
+    from striate.data import open_data
+
+    return open_data("digits")
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory: pytest.TempPathFactory, digits: Splits) -> Path:
+    """The run's folder of a small network trained on the digits."""
+    from small import network
+    from striate.training import train
+
+    out = tmp_path_factory.mktemp("runs") / "small"
+    for _ in train(network(), digits, out=out, epochs=12, lr=0.01, threads=1):
+        pass
+    return out
 
 
 @pytest.fixture

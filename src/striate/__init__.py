@@ -18,8 +18,8 @@ FACE = {  # name -> the module that has it; every other public name is the bluep
     "trace": "striate.nn",
     "train": "striate.training",
     "resume": "striate.training",
-    "evaluate": "striate.training",
-    "predictor": "striate.training",
+    "evaluate": "striate.judging",
+    "predictor": "striate.judging",
 }
 
 

@@ -27,8 +27,9 @@ from striate.data import (
     deal,
     open_data,
 )
+from striate.judging import evaluate
 from striate.nn import build
-from striate.training import Done, Step, Warning, evaluate, train
+from striate.training import Done, Step, Warning, train
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from striate import load, save
+from striate.judging import predictor
 from striate.nn import Network
 from striate.nn.weights import published
-from striate.training import predictor
 
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -17,20 +17,8 @@ from small import SMALL, network
 from striate import nn
 from striate.blueprint import BatchNorm, CannotTrain, CannotWrite, GlobalPool, Linear, NotFound, Seq, Tap
 from striate.data import Splits
-from striate.training import (
-    Checkpoint,
-    Control,
-    Done,
-    Epoch,
-    Event,
-    Kept,
-    Started,
-    Step,
-    Warning,
-    evaluate,
-    progress,
-    train,
-)
+from striate.judging import evaluate
+from striate.training import Checkpoint, Control, Done, Epoch, Event, Kept, Started, Step, Warning, progress, train
 
 
 def states(model: nn.Network) -> list[torch.Tensor]:

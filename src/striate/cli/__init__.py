@@ -29,6 +29,7 @@ VERBS = {  # in the order of the first day; `striate.cli.VERB` has the `command`
     "check": "Hold what a listing claims against what comes out.",
     "data": "Say what is in a data set, and draw a batch of it.",
     "recipe": "Show how the famous networks were trained.",
+    "sanity": "See whether a training would come to anything.",
     "train": "Train a network on your images, or on digits.",
     "resume": "Go on with a training that was cut off.",
     "eval": "Say how good a trained model is.",

@@ -43,7 +43,7 @@ def command(path: str, size: int | None, picture: Path | None, augment: str, see
     from striate.data import open_data
     from striate.data.names import augmentations
     from striate.data.survey import survey
-    from striate.training.counting import counting
+    from striate.judging.counting import counting
 
     if picture and picture.suffix.lower() != ".png":
         raise CannotWrite(f"Cannot draw into {picture}: a batch is drawn as .png.", ways=f"--batch {picture.stem}.png")

@@ -54,8 +54,9 @@ def command(out: Path, seed: int) -> None:
     import torch
 
     from striate.cli.train import watched
+    from striate.judging import evaluate
     from striate.nn import build, load
-    from striate.training import Control, evaluate, fit, revised, train
+    from striate.training import Control, fit, revised, train
 
     recipe = revised(seed=seed, **RECIPE)
     fitted = fit("lenet5", "digits", seed=seed)
@@ -96,7 +97,7 @@ def _ledger() -> None:
 def _read_some(run: Path) -> None:
     """Ten test digits as image files, read back from there by the saved model."""
     from striate.data import Images, open_data
-    from striate.training import predictor
+    from striate.judging import predictor
 
     test = open_data("digits").test
     assert isinstance(test, Images)

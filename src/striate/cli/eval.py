@@ -15,10 +15,10 @@ from striate.cli.output import say
 
 if TYPE_CHECKING:
     from striate.data import Images, Streamed
-    from striate.training import Metrics
-    from striate.training.asked import Answers
-    from striate.training.ensemble import Member
-    from striate.training.views import Views
+    from striate.judging import Metrics
+    from striate.judging.asked import Answers
+    from striate.judging.ensemble import Member
+    from striate.judging.views import Views
 
 EXAMPLES = """\b
 Examples:
@@ -95,10 +95,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Say how good MODEL is on data: top-1, top-5, loss, calibration, and each class."""
-    from striate.training.ensemble import together
-    from striate.training.metrics import measured
-    from striate.training.trained import preprocessing_of
-    from striate.training.views import Views
+    from striate.judging.ensemble import together
+    from striate.judging.metrics import measured
+    from striate.judging.trained import preprocessing_of
+    from striate.judging.views import Views
 
     views = Views("dense" if dense and kind == "centre" else kind, scales, dense, mirror)
     networks, members = _opened(models, data, split, seed)
@@ -136,9 +136,9 @@ def command(
 def _opened(models: Sequence[Path], data: str, split: str, seed: int | None) -> tuple[list[Any], list[Member]]:
     """The networks, and what each is judged by."""
     from striate.blueprint.modelfile import model_file
+    from striate.judging.ensemble import Member, agreed
+    from striate.judging.judged import images_for
     from striate.nn import load
-    from striate.training.ensemble import Member, agreed
-    from striate.training.judged import images_for
 
     networks = [load(model_file(model)) for model in models]
     members = []
@@ -151,8 +151,8 @@ def _opened(models: Sequence[Path], data: str, split: str, seed: int | None) -> 
 
 
 def _asked(network: Any, member: Member, views: Views) -> Answers:
-    from striate.training.asked import ask
-    from striate.training.counting import counting
+    from striate.judging.asked import ask
+    from striate.judging.counting import counting
 
     with counting(f"Judging {member.name}", len(member.images), sys.stderr) as tick:
         return ask(network, member.images, views, tick=tick)
@@ -167,7 +167,7 @@ def _grid(images: Images | Streamed) -> tuple[int, int] | None:
 def _draw(folder: Path, images: Images | Streamed, answers: Answers, metrics: Metrics, title: str) -> list[Path]:
     """The pictures' files."""
     from striate.blueprint.files import unwritten, write_atomically
-    from striate.training import pictures
+    from striate.judging import pictures
 
     drawn = {
         "confusion.png": pictures.confusion(metrics, title),

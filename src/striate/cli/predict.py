@@ -33,7 +33,7 @@ on stderr, the others are predicted, and the exit code is then 2. With --json, o
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each image.")
 def command(model: Path, images: tuple[str, ...], top: int, as_json: bool) -> None:
     """Say what is in each IMAGE: the most probable classes, with their probabilities."""
-    from striate.training import predictor
+    from striate.judging import predictor
 
     predict, unread = predictor(model, top), 0
     for image in images:

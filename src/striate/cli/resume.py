@@ -25,7 +25,7 @@ the bit. When a run is done its checkpoints are taken away.
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @click.option("--data", metavar="digits|PATH", help="Where the images are now; default: where they were.")
 def command(run: Path, data: str | None) -> None:
-    """Go on with the training in the folder RUN: same recipe, same images in the same order, same weights at the end."""
+    """Go on with the training in the folder RUN: same recipe, images and order, same weights at the end."""
     from striate.cli.train import concluded, watched
     from striate.training import Control, resumed
 

@@ -135,8 +135,8 @@ def concluded(folder: Path | None, done: Done, data: Splits) -> None:
     """What became of a run: the test images, opened now and only now, and what its folder has."""
     if folder is None:  # another process speaks
         return
+    from striate.judging import evaluate
     from striate.nn import load
-    from striate.training import evaluate
 
     metrics = evaluate(load(folder / "model.safetensors"), data)
     right = f"{metrics.top1:.2%} right, loss {metrics.loss:.4f}"

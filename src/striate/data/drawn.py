@@ -10,7 +10,7 @@ from torch import Tensor
 from striate.data.preprocessing import Preprocessing
 
 ACROSS = 8
-INK = "#1f2933"
+INK, FAINT, BLUE, ORANGE = "#1f2933", "#9aa5b1", "#2b6cb0", "#c05621"  # the house's, told apart by the colour-blind
 
 
 def drawn(x: Tensor, labels: Tensor, classes: tuple[str, ...], rule: Preprocessing, title: str) -> bytes:

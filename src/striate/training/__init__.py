@@ -1,15 +1,15 @@
 """Training as a stream of events, from a recipe that is data; how good the result is, and what it says of an image."""
 
+from striate.judging.judged import images_for
+from striate.judging.metrics import Metrics, evaluate
+from striate.judging.predict import Prediction, predictor
+from striate.judging.views import Views
 from striate.training.events import Checkpoint, Control, Done, Epoch, Event, Kept, Started, Step, Warning, as_line
 from striate.training.fit import Fitted, fit, started
-from striate.training.judged import images_for
 from striate.training.loop import train
-from striate.training.metrics import Metrics, evaluate
-from striate.training.predict import Prediction, predictor
 from striate.training.recipe import Recipe, read_recipe, revised
 from striate.training.recipes import RECIPES
 from striate.training.resuming import Resumed, resume, resumed
-from striate.training.views import Views
 
 __all__ = [
     "RECIPES",

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from striate.data.drawn import BLUE, FAINT, INK, ORANGE
 from striate.training.events import Epoch, Event, Kept, Step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-INK, FAINT, BLUE, ORANGE = "#1f2933", "#9aa5b1", "#2b6cb0", "#c05621"
 
 FEW = 30  # steps: each is a dot
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import TextIO
 
 from striate.blueprint.said import counted, visible
+from striate.judging.counting import SILENCE
 from striate.training.events import Epoch, Event, Started, Step, Warning
 
 LINES = 20  # of epochs at most, off a terminal
-SILENCE = 10.0  # seconds at most without a line, off a terminal
 
 
 def shown(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, None]:
@@ -47,7 +47,8 @@ def _lines(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, No
                 if now - said >= SILENCE:
                     rate = f"{seen / (now - counting):,.0f} images/s"
                     where = f"epoch {event.epoch:{len(str(epochs))}}/{epochs}   step {event.step:,}/{steps:,}"
-                    told = f"{where}   loss {event.loss:.4f}   {rate}{_left(now - begun, event.step - first, steps - first)}"
+                    left = _left(now - begun, event.step - first, steps - first)
+                    told = f"{where}   loss {event.loss:.4f}   {rate}{left}"
             case Epoch() if event.epoch % -(-epochs // LINES) == 0 or event.epoch in (1, epochs):
                 told = line(event, epochs) + _left(now - begun, event.step - first, steps - first)
             case Warning():

@@ -10,7 +10,7 @@ import torch
 
 from striate.blueprint import CannotTrain
 from striate.data import Images, Splits, Streamed, open_data
-from striate.training.trained import classes_of, preprocessing_of
+from striate.judging.trained import classes_of, preprocessing_of
 
 
 def images_for(network: Any, data: str | Path, seed: int | None = None, whole: bool = False) -> Splits:

@@ -6,11 +6,11 @@ from io import StringIO
 
 import pytest
 
-from striate.training.counting import counting
+from striate.judging.counting import counting
 
 
 def test_lines_off_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("striate.training.counting.SILENCE", 0)
+    monkeypatch.setattr("striate.judging.counting.SILENCE", 0)
     stream = StringIO()
     with counting("Judging a\x1b", 2000, stream) as tick:
         for done in (500, 1500, 2000):

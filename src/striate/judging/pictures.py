@@ -15,9 +15,9 @@ from torch import Tensor
 from striate.blueprint import Refusal
 from striate.blueprint.said import counted, visible
 from striate.data import Images, Streamed
-from striate.training.asked import Answers
-from striate.training.curves import BLUE, FAINT, INK, ORANGE
-from striate.training.metrics import Metrics
+from striate.data.drawn import BLUE, FAINT, INK, ORANGE
+from striate.judging.asked import Answers
+from striate.judging.metrics import Metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import TextIO
 
 from striate.blueprint.said import visible
-from striate.training.progress import SILENCE
+
+SILENCE = 10.0  # seconds at most without a line, off a terminal
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from striate.training.calibration import calibrated
+from striate.judging.calibration import calibrated
 
 
 def test_by_hand() -> None:

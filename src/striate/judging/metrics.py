@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from striate.blueprint import CannotTrain
 from striate.data import Images, Preprocessing, Splits, Streamed, deal
-from striate.training.asked import ask
-from striate.training.calibration import Calibration, calibrated
-from striate.training.trained import answer, classes_of, main_way_out, preprocessing_of
-from striate.training.views import Views
+from striate.judging.asked import ask
+from striate.judging.calibration import Calibration, calibrated
+from striate.judging.trained import answer, classes_of, main_way_out, preprocessing_of
+from striate.judging.views import Views
 
 AT_ONCE = 256
 

@@ -12,7 +12,7 @@ from small import network
 from striate import nn
 from striate.blueprint import CannotLoad, CannotRead, CannotTrain
 from striate.data import Splits
-from striate.training import evaluate, predictor
+from striate.judging import evaluate, predictor
 
 
 def test_from_files_as_from_tensors_as_when_judged(learnt: Path, digits: Splits, tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ from striate.blueprint import (
 )
 from striate.data import Images, Preprocessing, Splits, Streamed, read_image
 from striate.data.pictures import File
+from striate.judging import evaluate
+from striate.judging.asked import ask
+from striate.judging.metrics import measured
+from striate.judging.trained import preprocessing_of
+from striate.judging.views import KINDS, Part, Views
 from striate.nn import Network
-from striate.training import evaluate
-from striate.training.asked import ask
-from striate.training.metrics import measured
-from striate.training.trained import preprocessing_of
-from striate.training.views import KINDS, Part, Views
 
 PHOTO = Preprocessing(3, (224, 224), (224, 224), (0.5,) * 3, (0.25,) * 3, 256)
 
@@ -159,7 +159,7 @@ def test_resident_or_streamed_in_parts_or_at_once(
     views = Views("ten-crop", (256, 270))
     whole = ask(squeezenet, streamed, views)
     for name, value in (("CELLS", 227 * 227 * 3), ("RUN", 1), ("MANY", 2)):
-        monkeypatch.setattr(f"striate.training.asked.{name}", value)
+        monkeypatch.setattr(f"striate.judging.asked.{name}", value)
     seen: list[int] = []
     parts = ask(squeezenet, streamed, views, tick=seen.append)
     torch.testing.assert_close(whole.shares, parts.shares, rtol=1e-4, atol=1e-4)

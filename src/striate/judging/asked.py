@@ -20,10 +20,10 @@ from striate.data.images import Skipped
 from striate.data.memory import room_for
 from striate.data.preprocessing import scaled
 from striate.data.stream import UNREADABLE, too_many
+from striate.judging.dense import checked, dense
+from striate.judging.trained import answer, preprocessing_of
+from striate.judging.views import Part, Views, bare, covered, distinct
 from striate.nn.build import Network
-from striate.training.dense import checked, dense
-from striate.training.trained import answer, preprocessing_of
-from striate.training.views import Part, Views, bare, covered, distinct
 
 CELLS = 1 << 21  # of views that are computed at once: 41 of 224×224
 MANY = 256  # views at most that are computed, and resident images that are cut, at once

@@ -11,9 +11,9 @@ from small import network
 from striate import nn
 from striate.blueprint import CannotTrain
 from striate.data import Splits
-from striate.training import evaluate, images_for
-from striate.training.calibration import calibrated
-from striate.training.metrics import measured
+from striate.judging import evaluate, images_for
+from striate.judging.calibration import calibrated
+from striate.judging.metrics import measured
 
 
 def test_by_hand() -> None:
@@ -46,7 +46,7 @@ def test_in_parts_or_at_once_and_the_mode_is_given_back(
 ) -> None:
     model = nn.load(learnt / "model.safetensors").train()
     whole = evaluate(model, digits)
-    monkeypatch.setattr("striate.training.metrics.AT_ONCE", 7)
+    monkeypatch.setattr("striate.judging.metrics.AT_ONCE", 7)
     parts = evaluate(model, digits.test)  # prepared as its own file says
     assert model.training
     assert parts.confusion.equal(whole.confusion)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from striate.blueprint import CannotTrain
 from striate.data import Images, Streamed
-from striate.training.asked import Answers
+from striate.judging.asked import Answers
 
 
 class Member(NamedTuple):

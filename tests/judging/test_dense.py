@@ -25,9 +25,9 @@ from striate.blueprint import (
     replay,
 )
 from striate.data import Images, Preprocessing, idx
-from striate.training.asked import ask
-from striate.training.dense import checked, dense, slid
-from striate.training.views import Views
+from striate.judging.asked import ask
+from striate.judging.dense import checked, dense, slid
+from striate.judging.views import Views
 
 HEAD = {"fc6": Linear(12), "act6": Relu, "fc7": Linear(9, bias=False), "act7": Relu, "fc8": Linear(5)}
 LIKE_VGG = Seq(conv1=Conv(6, 3, padding=1), act1=Relu, pool1=MaxPool(2), mean=GlobalPool(output_size=4), **HEAD)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from striate.data import Images, Preprocessing, Streamed
 from striate.data.pictures import File
-from striate.training import pictures
-from striate.training.asked import Answers
-from striate.training.metrics import Metrics, measured
+from striate.judging import pictures
+from striate.judging.asked import Answers
+from striate.judging.metrics import Metrics, measured
 
 STRANGE = ("cat", "$x_1$ \x1b[2J", "猫", "a name that is much longer than any label should be")
 

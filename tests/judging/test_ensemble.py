@@ -11,8 +11,8 @@ from striate.blueprint import CannotTrain
 from striate.data import Images, Preprocessing, Streamed
 from striate.data.images import Skipped
 from striate.data.pictures import File
-from striate.training.asked import Answers
-from striate.training.ensemble import Member, agreed, together
+from striate.judging.asked import Answers
+from striate.judging.ensemble import Member, agreed, together
 
 
 def answers(logits: torch.Tensor, labels: list[int], which: list[int], *skipped: Skipped) -> Answers:

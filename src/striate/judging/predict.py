@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from striate.blueprint import CannotLoad, CannotTrain
 from striate.blueprint.modelfile import model_file
 from striate.data import read_image
-from striate.training.metrics import classes_of, main_way_out, preprocessing_of
+from striate.judging.metrics import classes_of, main_way_out, preprocessing_of
 
 
 class Prediction(NamedTuple):
