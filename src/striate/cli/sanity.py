@@ -119,14 +119,9 @@ def _rates(rates: Rates, lr: float) -> str:
 
 
 def _wrong(alarms: Sequence[Alarm]) -> list[str]:
-    """The alarms, of one kind not more than some."""
-    lines = [f"{counted(len(alarms), 'alarm')}:"]
-    for kind in dict.fromkeys(alarm.kind for alarm in alarms):
-        texts = [f"  {alarm.text}" for alarm in alarms if alarm.kind == kind]
-        lines += texts[:SHOWN]
-        if more := [alarm.layer for alarm in alarms if alarm.kind == kind][SHOWN:]:
-            lines.append(f"  and {counted(len(more), 'layer')} like them: {', '.join(more)}")
-    return lines
+    from striate.training.flow import folded
+
+    return [f"{counted(len(alarms), 'alarm')}:", *(f"  {text}" for text in folded(alarms, SHOWN))]
 
 
 def table(layers: Sequence[LayerFlow]) -> list[str]:

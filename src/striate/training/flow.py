@@ -11,6 +11,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from striate.blueprint.said import counted
 from striate.training.events import LayerFlow
 
 VANISHING = 1e-5  # of the largest gradient, each as a share of its weight
@@ -18,6 +19,7 @@ EXPLODING = 30.0  # times its weight, a gradient is
 LARGE = 1e4  # deviation of a layer's values
 DEAD = 0.5  # share of a ReLU's channels
 SLOW, FAST, USUAL = 1e-6, 0.5, "1e-3"  # of its weight, a step changes; about 1e-3 is aimed at (Karpathy, CS231n)
+SOME = 64  # images that a training is looked at with
 RELUS = (nn.ReLU, nn.ReLU6)
 
 
@@ -98,13 +100,13 @@ def _row(
 def glance(
     model: nn.Module, x: Tensor, before: Mapping[nn.Module, Tensor], dtype: torch.dtype
 ) -> tuple[LayerFlow, ...]:
-    """`measured` after a step of a training: the values are those of some images, run once more as in judging, so that
-    nothing of the training is touched: no weight, no statistic, no chance.
+    """`measured` after a step of a training: the values are those of some of its images, run once more as in judging,
+    so that nothing of the training is touched: no weight, no statistic, no chance.
     """
     model.eval()
     try:
         with looking(model) as look, torch.no_grad(), torch.autocast(x.device.type, dtype, dtype != torch.float32):
-            model(x)
+            model(x[:SOME])
     finally:
         model.train()
     return measured(look, before)
@@ -127,22 +129,40 @@ def middle(steps: Sequence[tuple[LayerFlow, ...]]) -> tuple[LayerFlow, ...]:
     )
 
 
-def alarms(layers: Sequence[LayerFlow], still: Sequence[str] = (), slow: bool = True) -> list[Alarm]:
-    """What is wrong, layer by layer; not in the parts `still`, which do not learn. `slow`: whether steps can be too
-    small, which at the end of a training all are.
+def alarms(layers: Sequence[LayerFlow], still: Sequence[str] = (), beginning: bool = True) -> list[Alarm]:
+    """What is wrong, layer by layer; not in the parts `still`, which do not learn. At the `beginning`
+    of a training steps can be too small, and no gradient at all is wrong; at its end both are as they should be.
 
     Gradients vanish where, as a share of the weight, they are VANISHING of the largest; they explode where they are
     many times the weight, or where values are no longer in a range that a loss can use.
     """
     learning = [row for row in layers if not any(row.name == part or row.name.startswith(f"{part}.") for part in still)]
     shares = [share for row in learning if (share := _share(row)) is not None and isfinite(share)]
-    largest = max(shares, default=0.0)
+    largest = max(shares, default=0.0) or float(beginning)
     return [
         Alarm(kind, row.name, f"{row.name}: {text}")
         for row in learning
         for kind, look in KINDS.items()
-        if (slow or kind != "slow") and (text := look(row, largest))
+        if (beginning or kind != "slow") and (text := look(row, largest))
     ]
+
+
+def news(found: Sequence[Alarm], told: set[tuple[str, str]]) -> list[str]:
+    """A line for each kind of alarm that there is in layers of which it was not `told`, which they then are."""
+    fresh = [alarm for alarm in found if (alarm.kind, alarm.layer) not in told]
+    told |= {(alarm.kind, alarm.layer) for alarm in fresh}
+    return folded(fresh, 1)
+
+
+def folded(found: Sequence[Alarm], most: int) -> list[str]:
+    """The texts of alarms, `most` of a kind; where there are more, the last names their layers, too."""
+    lines: list[str] = []
+    for kind in dict.fromkeys(alarm.kind for alarm in found):
+        same = [alarm for alarm in found if alarm.kind == kind]
+        lines += [alarm.text for alarm in same[:most]]
+        if more := [alarm.layer for alarm in same[most:]]:
+            lines[-1] += f" So it is with {counted(len(more), 'more layer')}: {', '.join(more)}."
+    return lines
 
 
 def _vanishing(row: LayerFlow, largest: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -43,18 +43,16 @@ def begun(folder: Path, wanted: Sequence[str]) -> None:
 
 
 @contextmanager
-def kept(folder: Path, before: Iterable[Event]) -> Iterator[Write]:
+def kept(folder: Path, before: Sequence[Event]) -> Iterator[Write]:
     """What writes an event into each log that the run has; `before`: what happened already."""
     with ExitStack() as stack:
-        logs = [stack.enter_context(log(folder)) for name, log in LOGS.items() if (folder / PLACES[name]).exists()]
+        there = [log for name, log in LOGS.items() if (folder / PLACES[name]).exists()]
+        logs = [stack.enter_context(log(folder, before)) for log in there]
 
         def write(event: Event) -> None:
             for log in logs:
                 log(event)
 
-        if logs:
-            for event in before:
-                write(event)
         yield write
 
 
@@ -76,9 +74,10 @@ def table(epochs: Sequence[Epoch]) -> str:
 
 
 @contextmanager
-def _csv(folder: Path) -> Iterator[Write]:
+def _csv(folder: Path, before: Sequence[Event]) -> Iterator[Write]:
     """Written whole after every epoch."""
-    epochs: list[Epoch] = []
+    epochs = [event for event in before if isinstance(event, Epoch)]
+    write_atomically(folder / EPOCHS, table(epochs))
 
     def write(event: Event) -> None:
         if isinstance(event, Epoch):
@@ -89,7 +88,7 @@ def _csv(folder: Path) -> Iterator[Write]:
 
 
 @contextmanager
-def _tensorboard(folder: Path) -> Iterator[Write]:
+def _tensorboard(folder: Path, before: Sequence[Event]) -> Iterator[Write]:
     """Scalars by step: each step's loss and learning rate, each epoch's figures, the flow of each layer."""
     try:
         _emptied(folder / BOARD)
@@ -104,6 +103,8 @@ def _tensorboard(folder: Path) -> Iterator[Write]:
                 except OSError as error:
                     raise unwritten(folder / BOARD, error) from None
 
+            for event in before:
+                write(event)
             yield write
     except OSError as error:
         raise unwritten(folder / BOARD, error) from None

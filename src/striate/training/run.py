@@ -1,10 +1,12 @@
-"""A run: one training, a folder: model.safetensors, recipe.json, log.jsonl, curves.png; and checkpoints on the way."""
+"""A run: one training, a folder: model.safetensors, recipe.json, log.jsonl, curves.png; further logs where they are
+wanted; checkpoints on the way.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 from striate.blueprint import CannotWrite
 from striate.blueprint.files import unwritten, write_atomically
 from striate.blueprint.modelfile import MODEL
+from striate.training import logs
 from striate.training.checkpoint import forget, listed
 from striate.training.curves import Curves, draw
 from striate.training.events import Done, Epoch, Event, Step, as_line, from_line
@@ -51,20 +54,31 @@ def claim(out: str | Path) -> Path:
 
 
 def recorded(
-    events: Generator[Event, None, None], folder: Path, recipe: Recipe, after: tuple[int, int] | None = None
+    events: Generator[Event, None, None],
+    folder: Path,
+    recipe: Recipe,
+    after: tuple[int, int] | None = None,
+    wanted: Sequence[str] = (),
 ) -> Iterator[Event]:
     """The same events, each written to the log as it comes, and the curves drawn; the recipe stands there from the
-    start. A run that goes on `after` a step and an epoch keeps the log as far as that.
+    start. A run that goes on `after` a step and an epoch keeps the log as far as that. `wanted`: further logs.
 
     A run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite.
     """
     seen, drawn = Curves(), time.monotonic()
     try:
         write_atomically(folder / RECIPE, recipe.model_dump_json(indent=2) + "\n")
-        with closing(events), _log(folder / LOG, seen, after) as write:
+        logs.begun(folder, wanted)
+        before = list(_logged(folder / LOG, *after)) if after else []
+        past = [event for _, event in before]
+        for event in past:
+            seen.add(event)
+        whole = "".join(line for line, _ in before) if after else None
+        with closing(events), _log(folder / LOG, whole) as write, logs.kept(folder, past) as tell:
             for event in events:
                 write(as_line(event) + "\n")
                 seen.add(event)
+                tell(event)
                 if isinstance(event, Done) or (isinstance(event, Epoch) and time.monotonic() - drawn > REDRAW):
                     write_atomically(folder / CURVES, draw(seen, folder.name))
                     drawn = time.monotonic()
@@ -94,13 +108,12 @@ def _logged(path: Path, step: int, epoch: int) -> Iterator[tuple[str, Event]]:
 
 
 @contextmanager
-def _log(path: Path, seen: Curves, after: tuple[int, int] | None) -> Iterator[Callable[[str], object]]:
-    """What appends to a new file, or one that goes on, a line at once on its way to the disk. Raises CannotWrite."""
-    before = list(_logged(path, *after)) if after else []
-    for _, event in before:
-        seen.add(event)
-    if after:
-        write_atomically(path, "".join(line for line, _ in before))
+def _log(path: Path, before: str | None) -> Iterator[Callable[[str], object]]:
+    """What appends to a new file, or behind what was there `before`, a line at once on its way to the disk. Raises
+    CannotWrite.
+    """
+    if before is not None:
+        write_atomically(path, before)
 
     def write(text: str) -> None:
         try:
@@ -109,7 +122,7 @@ def _log(path: Path, seen: Curves, after: tuple[int, int] | None) -> Iterator[Ca
             raise unwritten(path, error) from None
 
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if after else os.O_TRUNC), 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if before is None else os.O_APPEND), 0o666)
     except OSError as error:
         raise unwritten(path, error) from None
     try:
@@ -124,4 +137,5 @@ def _undo(folder: Path) -> None:
     with suppress(OSError):
         for name in (RECIPE, LOG, CURVES):
             (folder / name).unlink(missing_ok=True)
+        logs.removed(folder)
         folder.rmdir()
