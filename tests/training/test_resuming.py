@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,22 +78,35 @@ def test_it_ends_with_the_same_bits(digits: Splits, tmp_path: Path, way: str) ->
         assert (run / "recipe.json").read_text() == (tmp_path / "whole" / "recipe.json").read_text()
 
 
-def test_streamed_images_too(digits: Splits, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("batch", [16, 1])
+def test_streamed_images_too_and_damaged_ones(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """One of 40 photos is cut short: it is left out, and with it, at a batch size of 1, a whole batch."""
+    for place in sorted((shared / "hymenoptera").glob("train/*/*.jpg"))[105:145]:
+        there = tmp_path / "photos" / "train" / place.parent.name / place.name
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(place.read_bytes())
+    shutil.copytree(tmp_path / "photos" / "train", tmp_path / "photos" / "val")
+    there.write_bytes(there.read_bytes()[:3000])
     monkeypatch.setattr("striate.data.memory.free", lambda: 1000)
-    photos = open_data(shared / "hymenoptera", size=32)
-    assert "streamed" in photos.told
-    fields: dict[str, Any] = {"epochs": 2, "batch_size": 32, "threads": 1, "augment": "resized-crop, flip"}
-    net = Seq(Conv(8, 3, 2, 1), Relu, Conv(16, 3, 2, 1), Relu, Dropout(0.2), Linear(len(photos.classes)))
     monkeypatch.setattr("striate.training.lesson.free", lambda: 1 << 40)
-    for _ in train(network(net, "3x32x32"), photos, out=tmp_path / "whole", **fields):
-        pass
-    events = train(network(net, "3x32x32"), photos, out=tmp_path / "cut", checkpoint_every=0, **fields)
-    for event in events:
-        if isinstance(event, Step) and event.step == 5:
-            break
-    events.close()  # type: ignore[attr-defined]
-    assert isinstance(list(resume(tmp_path / "cut"))[-1], Done)
-    assert equal(tmp_path / "cut", tmp_path / "whole")
+    photos = open_data(tmp_path / "photos", size=32)
+    assert "streamed" in photos.told
+    fields: dict[str, Any] = {"epochs": 3, "batch_size": batch, "threads": 1, "augment": "resized-crop, flip"}
+    net = Seq(Conv(8, 3, 2, 1), Relu, Conv(16, 3, 2, 1), Relu, Dropout(0.2), Linear(len(photos.classes)))
+    said = list(train(network(net, "3x32x32"), photos, out=tmp_path / "whole", validation=0, **fields))
+    assert [event.text.partition(":")[0] for event in said if isinstance(event, Warning)] == ["Left out"]
+    steps = sum(isinstance(event, Step) for event in said)
+    for after in (steps // 3 - 1, steps // 2, steps - 2):
+        run = tmp_path / f"cut-{after}"
+        events = train(network(net, "3x32x32"), photos, out=run, checkpoint_every=0, validation=0, **fields)
+        assert len(list(islice((event for event in events if isinstance(event, Step)), after))) == after
+        events.close()  # type: ignore[attr-defined]
+        assert isinstance(done := list(resume(run))[-1], Done)
+        assert done.finished
+        assert not (run / "checkpoints").exists()
+        assert equal(run, tmp_path / "whole")
 
 
 def test_stopped_by_hand_and_gone_on_with(digits: Splits, tmp_path: Path) -> None:

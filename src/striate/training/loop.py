@@ -17,6 +17,7 @@ from torch import nn
 from striate.blueprint import graph_to_json
 from striate.blueprint.modelfile import MODEL
 from striate.data import Splits
+from striate.judging.metrics import evaluate
 from striate.training.average import Average
 from striate.training.checkpoint import Writer, forget
 from striate.training.diverged import diverged, leaps, leapt
@@ -24,7 +25,6 @@ from striate.training.events import Control, Done, Epoch, Event, Kept, Started, 
 from striate.training.exhausted import within_memory
 from striate.training.lesson import Lesson, lesson, provenance
 from striate.training.loss import class_weights, loss_of
-from striate.training.metrics import evaluate
 from striate.training.optimise import cuts, optimizer, rate
 from striate.training.prepare import frozen, prepared
 from striate.training.ranks import Ranks, alone_until, device_here, here, synced, together
@@ -133,7 +133,7 @@ def _events(run: Run, beginning: Callable[[], State]) -> Iterator[Event]:
         yield from _written(run, state, learning) if folder else learning
         if state.average:
             model.load_state_dict(state.average.model.state_dict())
-    finished = state.step == steps
+    finished = state.epoch > epochs
     if folder and finished:
         forget(folder)
     kept = state.stopgap or state.kept
@@ -174,6 +174,7 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
         course.model.train()
         frozen(course.model, recipe)
         begun, paused, fewer = time.perf_counter(), 0.0, state.seen
+        first, taken = state.dealt, 0
         for parts in _together(batches.epoch(epoch, state.dealt), recipe.accumulate):
             waiting = time.perf_counter()
             halt = not control.wait()
@@ -208,7 +209,8 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 nn.utils.clip_grad_norm_(trained, recipe.clip)
             state.optimiser.step()
             state.optimiser.zero_grad()
-            state.step, state.dealt = state.step + 1, state.dealt + len(parts)
+            state.step, taken = state.step + 1, taken + len(parts)
+            state.dealt = first + taken + sum(of == epoch for of, _ in batches.undealt)
             state.losses, state.seen = state.losses + value * seen, state.seen + seen
             state.usual = value if state.usual == 0 else SMOOTH * state.usual + (1 - SMOOTH) * value
             if state.average:

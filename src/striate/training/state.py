@@ -27,7 +27,7 @@ class State:
     average: Average | None = None
     step: int = 0  # done
     epoch: int = 1  # under way
-    dealt: int = 0  # batches of it that were learnt
+    dealt: int = 0  # batches of it that were learnt, or of which nothing could be read
     losses: float = 0.0  # of its images, added up
     seen: int = 0  # its images
     usual: float = 0.0  # the loss of late, smoothed
