@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +36,15 @@ def shared() -> Path:
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("needs the real data sets in ../shared/data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cifar10(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CIFAR-10 as the standard binary batches."""
+    folder = tmp_path_factory.mktemp("cifar10")
+    writer = shared.parent / "tools" / "cifar10_batches.py"
+    subprocess.run([sys.executable, writer, folder], check=True, capture_output=True)
     return folder
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from math import isfinite, sqrt
@@ -21,9 +21,11 @@ from striate.judging.metrics import evaluate
 from striate.training.average import Average
 from striate.training.checkpoint import Writer, forget
 from striate.training.diverged import diverged, leaps, leapt
-from striate.training.events import Control, Done, Epoch, Event, Kept, Started, Step, Warning
+from striate.training.events import Control, Done, Epoch, Event, Flow, Kept, Started, Step, Warning
 from striate.training.exhausted import within_memory
+from striate.training.flow import alarms, glance, news, weights
 from striate.training.lesson import Lesson, lesson, provenance
+from striate.training.logs import checked
 from striate.training.loss import class_weights, loss_of
 from striate.training.optimise import cuts, optimizer, rate
 from striate.training.prepare import frozen, prepared
@@ -33,6 +35,7 @@ from striate.training.run import claim, recorded
 from striate.training.state import State
 
 EVERY = 30.0  # seconds from checkpoint to checkpoint
+FLOW_EVERY = 100  # steps at least from one look at the flow to the next
 SMOOTH = 0.98  # how slowly the usual loss follows the loss
 
 
@@ -45,6 +48,7 @@ def train(
     control: Control | None = None,
     device: str | torch.device | None = None,
     checkpoint_every: float = EVERY,
+    logs: Sequence[str] = (),
     **fields: Any,
 ) -> Iterator[Event]:
     """Trains `model` in place on `data.train`, giving events; `data.test` is never looked at.
@@ -53,19 +57,21 @@ def train(
     the recipe's (epochs=, batch_size=, lr=, seed=, …).
     With `out`, a new folder holds the run: the model of the latest epoch that is as good as any on the images held out,
     the recipe, the log, the curves, and until it is done a checkpoint every so many seconds, from which
-    `striate.resume` goes on to the same bits; the first event says which folder. The same seed gives the same weights,
+    `striate.resume` goes on to the same bits; the first event says which folder. `logs`: "csv" (epochs.csv),
+    "tensorboard", beside log.jsonl. The same seed gives the same weights,
     on the same machine with the same threads. Started by torchrun, the processes share every batch.
 
     Raises before the first step NotFound (a field of the recipe), CannotTrain (network, data and recipe do not go
     together), CannotWrite; while it goes on, CannotTrain where the loss is no longer a number or leaps, memory runs out
     (and which batch would fit), or another process is gone.
     """
+    checked(logs)
     wanted, ranks = revised(recipe, **fields), here()
     place = torch.device(device) if device else device_here()
     course = lesson(model, data, wanted, place, saved=out is not None, ranks=ranks)
     prepared(model, course.recipe)
     folder = claim(out) if out is not None and ranks.first else None
-    run = Run(course, folder, control or Control(), checkpoint_every)
+    run = Run(course, folder, control or Control(), checkpoint_every, tuple(logs))
     return run.recorded(lambda: begun(course))
 
 
@@ -82,12 +88,13 @@ class Run(NamedTuple):
     folder: Path | None
     control: Control
     every: float
+    logs: tuple[str, ...] = ()  # besides log.jsonl and what the folder has already
 
     def recorded(self, beginning: Callable[[], State], after: tuple[int, int] | None = None) -> Iterator[Event]:
         """Its events, from `beginning` on; where that is `after` a step and an epoch, the log goes on behind them."""
         held = within_memory(self.course, _events(self, beginning))
         events = _on_threads(self.course.recipe.threads, held)
-        return recorded(events, self.folder, self.course.recipe, after) if self.folder else events
+        return recorded(events, self.folder, self.course.recipe, after, self.logs) if self.folder else events
 
     def said(self, state: State) -> dict[str, Any]:
         """What a checkpoint says beside its tensors."""
@@ -112,6 +119,7 @@ def _events(run: Run, beginning: Callable[[], State]) -> Iterator[Event]:
         "preprocessing": course.preprocessing.to_json(),
     }
     start = time.perf_counter()
+    _hoarded()
     with together(ranks, device):
         frozen(model, recipe)
         state = beginning()
@@ -166,14 +174,16 @@ def _written(run: Run, state: State, events: Iterator[Event]) -> Iterator[Event]
 def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator[Event]:
     """Step by step, epoch by epoch, from wherever `state` is to the end, or to where it is stopped."""
     course, control, recipe, ranks = run.course, run.control, run.course.recipe, run.course.ranks
-    batches, weights = course.batches, class_weights(course.learnt.labels, len(course.learnt.classes), recipe)
-    weights = weights.to(course.device) if weights is not None else None
+    batches, counts = course.batches, class_weights(course.learnt.labels, len(course.learnt.classes), recipe)
+    counts = counts.to(course.device) if counts is not None else None
     trained = [p for group in state.optimiser.param_groups for p in group["params"]]
+    alarmed: set[tuple[str, str]] = set()
     held, told, halts = [e.loss for e in state.epochs if e.loss is not None], 0, 0.0
     for epoch in range(state.epoch, course.recipe.epochs + 1):  # type: ignore[operator]
         course.model.train()
         frozen(course.model, recipe)
         begun, paused, fewer = time.perf_counter(), 0.0, state.seen
+        flow, due = None, ranks.first and epoch % -(-FLOW_EVERY // course.steps) == 0
         first, taken = state.dealt, 0
         for parts in _together(batches.epoch(epoch, state.dealt), recipe.accumulate):
             waiting = time.perf_counter()
@@ -190,7 +200,7 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
             for place, (x, y) in enumerate(parts):
                 with torch.autocast(course.device.type, course.dtype, enabled=course.dtype != torch.float32):
                     outputs = joined(x)
-                loss = loss_of(outputs, y, recipe, weights)
+                loss = loss_of(outputs, y, recipe, counts)
                 del outputs
                 total, count, halts = ranks.sums(loss.item() * len(x), len(x), halt, device=course.device)
                 if not isfinite(total):
@@ -207,7 +217,11 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 raise refusal
             if recipe.clip:
                 nn.utils.clip_grad_norm_(trained, recipe.clip)
+            looked = due and state.dealt + len(parts) >= len(batches)
+            before = weights(course.model) if looked else {}
             state.optimiser.step()
+            if looked:
+                flow = Flow(epoch, state.step + 1, glance(course.model, x, before, course.dtype))
             state.optimiser.zero_grad()
             state.step, taken = state.step + 1, taken + len(parts)
             state.dealt = first + taken + sum(of == epoch for of, _ in batches.undealt)
@@ -216,6 +230,10 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
             if state.average:
                 state.average.update(course.model, state.step)
             yield Step(state.step, epoch, value, lr, seen)
+        if flow:
+            yield flow
+            found = alarms(flow.layers, recipe.freeze, beginning=False)
+            yield from (Warning(f"Epoch {epoch}, {text}") for text in news(found, alarmed))
         for lost in list(batches.skipped.values())[told:]:
             yield Warning(f"Left out: {lost.reason}")
         told = len(batches.skipped)
@@ -270,6 +288,14 @@ def _judged(course: Lesson, model: nn.Module) -> tuple[float | None, float | Non
     n = found.examples
     loss, right, count = ranks.sums(found.loss * n, found.top1 * n, n, device=course.device)
     return loss / count, right / count
+
+
+def _hoarded() -> None:
+    """What a step gives back should not go to the system, to be asked for again page by page: glibc keeps blocks as
+    large as the largest that was once given back, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    block = torch.empty(31 << 20, dtype=torch.uint8)
+    del block
 
 
 def _on_threads(threads: int | None, events: Iterator[Event]) -> Generator[Event, None, None]:
