@@ -31,6 +31,7 @@ Examples:
   striate train resnet20 --data cifar10/ --recipe resnet-cifar-2015    as its paper did
   striate train lenet5 --set optimizer=sgd --set lr=0.05 --set 'augment=padded-crop(2)'
   striate train lenet5 --recipe runs/demo                 once more, as that run was
+  striate train lenet5 --log csv --log tensorboard        then: tensorboard --logdir runs
   striate train vgg16 --data photos/ --recipe vgg-2014 --start-from runs/vgg11
   striate train runs/demo --epochs 5 --lr 3e-4            on from the weights of a model (striate demo makes this one)
   striate eval runs/photos --data photos/                 how good it is
@@ -74,6 +75,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     metavar="SECONDS",
     help="How often all of it is written down, for striate resume; default: 30.",
 )
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    metavar="csv|tensorboard",
+    help="A further log beside log.jsonl: epochs.csv, or a folder for TensorBoard; once for each.",
+)
 @click.option("--fresh", is_flag=True, help="Of a model file take the network only, not its weights.")
 @click.option(
     "--out",
@@ -91,6 +99,7 @@ def command(
     settings: tuple[str, ...],
     fresh: bool,
     every: float | None,
+    logs: tuple[str, ...],
     out: Path | None,
     **said: Any,
 ) -> None:
@@ -101,7 +110,9 @@ def command(
     curves.png.
     """
     from striate.training import read_recipe, revised
+    from striate.training.logs import checked
 
+    checked(logs)
     asked = {name: value for name, value in said.items() if value is not None} | fields(settings)
     recipe = revised(read_recipe(source) if source else None, **asked)
     if flip and not FLIP.search(recipe.augment):
@@ -127,7 +138,7 @@ def command(
     control = Control()
     folder = out or Path("runs") / Path(net).stem.partition("(")[0]
     often: dict[str, Any] = {} if every is None else {"checkpoint_every": every}
-    events = train(network, fitted.data, recipe, out=folder, control=control, **often)
+    events = train(network, fitted.data, recipe, out=folder, control=control, logs=logs, **often)
     concluded(*watched(events, control), fitted.data)
 
 
