@@ -62,8 +62,8 @@ def train(
     Started by torchrun, the processes share every batch.
 
     Raises before the first step NotFound (a field of the recipe, a log), CannotTrain (network, data and recipe do not
-    go together), CannotWrite; while it goes on, CannotTrain where the loss is no longer a number or leaps, memory runs out
-    (and which batch would fit), or another process is gone.
+    go together), CannotWrite; while it goes on, CannotTrain where the loss is no longer a number or leaps, memory runs
+    out (and which batch would fit), or another process is gone.
     """
     checked(logs)
     wanted, ranks = revised(recipe, **fields), here()
@@ -119,6 +119,7 @@ def _events(run: Run, beginning: Callable[[], State]) -> Iterator[Event]:
         "preprocessing": course.preprocessing.to_json(),
     }
     start = time.perf_counter()
+    _hoarded()
     with together(ranks, device):
         frozen(model, recipe)
         state = beginning()
@@ -287,6 +288,14 @@ def _judged(course: Lesson, model: nn.Module) -> tuple[float | None, float | Non
     n = found.examples
     loss, right, count = ranks.sums(found.loss * n, found.top1 * n, n, device=course.device)
     return loss / count, right / count
+
+
+def _hoarded() -> None:
+    """What a step gives back should not go to the system, to be asked for again page by page: glibc keeps blocks as
+    large as the largest that was once given back, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    block = torch.empty(31 << 20, dtype=torch.uint8)
+    del block
 
 
 def _on_threads(threads: int | None, events: Iterator[Event]) -> Generator[Event, None, None]:
