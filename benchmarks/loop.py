@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,7 +41,7 @@ CASES: dict[str, tuple[Blueprint, tuple[int, int, int], int, int]] = {  # networ
     "one linear layer": (Linear(10), (1, 1, 1), 8, 1000),
 }
 STALLS = {"lenet5": ((1, 32, 32), 0.5), "resnet18": ((3, 32, 32), 0.5)}  # image, seconds between checkpoints
-BEGUN, ALL = "where one is begun, seconds more", "until it is there, seconds more"
+BEGUN, ALL = "where one is begun, in steps", "until it is there, in steps"
 Batch = tuple[Tensor, Tensor]
 
 
@@ -51,6 +51,7 @@ class Deck:
 
     dealt: tuple[Batch, ...]
     skipped: Mapping[str, Skipped]
+    undealt: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return LONG
@@ -76,7 +77,7 @@ def made(blueprint: Blueprint, image: tuple[int, int, int], size: int, precision
     pixels, labels = torch.randint(256, (16 * size, *image), dtype=torch.uint8), torch.arange(16 * size) % 10
     images = Images(pixels, labels, tuple("0123456789"), "")
     rule = Preprocessing(image[0], image[1:], image[1:], (0.5,) * image[0], (0.25,) * image[0])
-    recipe = Recipe(batch_size=size, validation=0.0, epochs=1, precision=precision, threads=threads, lr=1e-4)  # type: ignore[arg-type]
+    recipe = Recipe(batch_size=size, validation=0.0, epochs=1, precision=precision, threads=threads, lr=1e-4)
     whole = lesson(nn.build(draft(blueprint, rule.volume)), Splits(images, images, rule), recipe, CPU, saved=True)
     dealt = tuple(whole.batches.epoch(1))
     return Beforehand(**{f.name: getattr(whole, f.name) for f in fields(whole)}, deck=Deck(dealt, {}))
@@ -114,7 +115,7 @@ def overhead(name: str, n: int, threads: int) -> _harness.Json:
     """Seconds a step of each, and what ours takes longer."""
     *case, steps = CASES[name]
     with TemporaryDirectory() as made_here, on(threads):
-        courses = [made(*case, "float32", threads) for _ in range(3)]  # type: ignore[arg-type]
+        courses = [made(*case, "float32", threads) for _ in range(3)]
         loops = {
             "bare": bare(courses[0]),
             "striate": ours(courses[1]),
@@ -124,7 +125,7 @@ def overhead(name: str, n: int, threads: int) -> _harness.Json:
             {name: lambda of=of: list(islice(of, steps)) for name, of in loops.items()}, n, at_least_s=0.0
         )
         for loop in loops.values():
-            with closing(loop):  # type: ignore[type-var]
+            with closing(loop):
                 pass
     result: _harness.Json = {"threads": threads, "batch": case[2], "steps a round": steps, "timed": timed}
     step = timed["bare"]["median_s"] / steps
@@ -140,52 +141,39 @@ def overhead(name: str, n: int, threads: int) -> _harness.Json:
     return result
 
 
-def stalls(name: str, seconds: float) -> _harness.Json:
-    """Steps that begin a checkpoint, steps while it is written, and others."""
+def gaps(name: str, seconds: float, folder: Path | None) -> tuple[list[float], list[tuple[int, int]]]:
+    """Seconds from each step to the next; and checkpoints: after which step begun, after which known to be there."""
     image, every = STALLS[name]
-    threads = torch.get_num_threads()
-    course = made(getattr(zoo, name)(classes=10), image, 128, "auto", threads)
-    gaps: dict[int, float] = {}  # by the step that ends it
-    written: list[tuple[int, int]] = []  # checkpoints: after which step begun, and known to be there
-    last = end = step = 0
-    with (
-        TemporaryDirectory() as folder,
-        closing(Run(course, Path(folder), Control(), every).recorded(lambda: begun(course))) as run,
-    ):  # type: ignore[type-var]
+    course = made(getattr(zoo, name)(classes=10), image, 128, "auto", torch.get_num_threads())
+    steps, written = [], []
+    with closing(Run(course, folder, Control(), every).recorded(lambda: begun(course))) as run:
         for event in run:
-            now = time.perf_counter()
             if isinstance(event, Checkpoint):
-                written.append((event.step, step))
+                written.append((event.step, len(steps)))
             if isinstance(event, Step):
-                if last:
-                    gaps[event.step] = now - last
-                last, step, end = now, event.step, end or now + seconds  # type: ignore[assignment]
-                if now > end:
+                steps.append(time.perf_counter())
+                if len(steps) > 3 and steps[-1] > steps[0] + seconds:
                     break
-    return _told(name, every, gaps, written)
+    return [later - sooner for sooner, later in pairwise(steps)], written[1:]  # the first is begun before any step
 
 
-def _told(name: str, every: float, gaps: dict[int, float], written: list[tuple[int, int]]) -> _harness.Json:
-    during = {step for start, there in written for step in range(start + 1, there + 1)}
-    usual = statistics.median(gap for step, gap in gaps.items() if step not in during)
-    begun = [gaps[start + 1] - usual for start, _ in written if start + 1 in gaps]
-    whole = [sum(gaps[s] - usual for s in range(start + 1, there + 1) if s in gaps) for start, there in written[1:]]
-    quiet = max(gap for step, gap in gaps.items() if step not in during)
-    found: _harness.Json = {
-        "seconds between": every,
-        "checkpoints": len(written),
-        "steps": len(gaps),
-        "median_step_s": usual,
-        "longest gap without, s": quiet,
-        "longest gap, s": max(gaps.values()),
-        BEGUN: {"median": statistics.median(begun), "most": max(begun)},
-        ALL: {"median": statistics.median(whole), "most": max(whole)},
-    }
-    begins, all_of_it = ([of["median"] / usual, of["most"] / usual] for of in (found[BEGUN], found[ALL]))
+def stalls(name: str, seconds: float) -> _harness.Json:
+    """What a checkpoint holds up: the step where it is begun, and all steps until it is there."""
+    quiet, _ = gaps(name, seconds / 2, None)
+    usual = statistics.median(quiet)
+    with TemporaryDirectory() as folder:
+        steps, written = gaps(name, seconds, Path(folder))
+    more = [[gap - usual for gap in steps[start - 1 : max(start, there - 1)]] for start, there in written]
+    found: _harness.Json = {"seconds between": STALLS[name][1], "checkpoints": len(written), "steps": len(steps)}
+    found |= {"median_step_s": usual, "longest_without_s": max(quiet), "longest_s": max(steps)}
+    for what, delays in ((BEGUN, [each[0] for each in more if each]), (ALL, [sum(each) for each in more])):
+        found[what] = {"median": statistics.median(delays) / usual, "most": max(delays) / usual}
     print(
-        f"{name}: {len(written)} checkpoints in {len(gaps)} steps of {usual * 1e3:.1f} ms. Where one is begun a step "
-        f"is {begins[0]:.2f} steps longer (most {begins[1]:.2f}); all in all one delays by {all_of_it[0]:.2f} steps "
-        f"(most {all_of_it[1]:.2f}). Without one the longest step is {quiet / usual:.2f} long"
+        f"{name}: {len(written)} checkpoints in {len(steps)} steps of {usual * 1e3:.1f} ms. In steps, one holds up "
+        f"where it is begun {found[BEGUN]['median']:.2f} (most {found[BEGUN]['most']:.2f}), until it is there "
+        f"{found[ALL]['median']:.2f} (most {found[ALL]['most']:.2f}); the longest step without any took "
+        f"{max(quiet) / usual:.2f}, with them {max(steps) / usual:.2f}",
+        flush=True,
     )
     return found
 

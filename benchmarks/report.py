@@ -38,6 +38,58 @@ def train_small(found: Json) -> str:
     )
 
 
+def mnist_99(found: Json) -> str:
+    ours, seconds = found["ours"], found["ours"]["seconds"]["median"]
+    fastest = min(found["peers"].values(), key=lambda peer: peer["seconds"])
+    return (
+        f"MNIST from its files to {ours['top1_mean']:.2%} (mean of {ours['seeds']} seeds): {seconds:.1f} s with "
+        f"{ours['network']}; torch's own example at its best takes {fastest['seconds']:.0f} s to "
+        f"{fastest['top1'][-1]:.2%}: {fastest['seconds'] / seconds:.0f}×"
+    )
+
+
+def resnet18_step(found: Json) -> str:
+    case = found["cases"]["3×3 stem"]
+    ours = case["timed"]["striate"]
+    best = min(case["ratios"], key=case["ratios"].__getitem__)
+    return (
+        f"A training step of ResNet-18 at 32×32, batch {found['batch']}: {ours['images_per_s']:.0f} images/s, "
+        f"{ours['share_of_gemm']:.0%} of a GEMM in {ours['precision']}; against eager torch out of the box "
+        f"{case['ratios']['torch']:.1f}×, at its best ({best.removeprefix('torch, ')}) {case['ratios'][best]:.2f}× "
+        f"(n = {ours['n']})"
+    )
+
+
+def loop(found: Json) -> str:
+    lenet5 = [of for of in found["overhead"] if of["network"] == "lenet5"]
+    alone, kept = (max(of[way]["share"] for of in lenet5) for way in ("striate", "striate, a folder"))
+    delays = ", ".join(
+        f"{name} {of['where one is begun, in steps']['median']:.2f}" for name, of in found["checkpoints"].items()
+    )
+    return (
+        f"The loop over a bare torch loop, LeNet-5 at batch 128: {alone:+.1%}, with log and checkpoints {kept:+.1%}; "
+        f"steps that a checkpoint holds training up for (median): {delays}"
+    )
+
+
+def killed(found: Json) -> str:
+    equal = "all ended with the bits" if found["equal"] else "NOT all ended with the bits"
+    return (
+        f"{found['kills']} kills at random moments, {len(found['cases'])} ways of training: {equal} of the "
+        f"uninterrupted run; damaged checkpoints found: {found['damaged']}"
+    )
+
+
+def trained(found: Json) -> str:
+    told = (
+        f"{of['network']} on {of['data']} {of['top1_mean']:.2%} ({len(of['runs'])} seed{'s' * (len(of['runs']) > 1)}, "
+        f"{of['seconds_mean'] / 60:.1f} min each)"
+        for name, of in found["experiments"].items()
+        if "small scale" not in name
+    )
+    return f"Trained here, top-1 on the test images: {', '.join(told)}"
+
+
 def locally_connected(found: Json) -> str:
     cases = ", ".join(f"{case['ratio']:.1f}× at {name}" for name, case in found["cases"].items())
     n = next(iter(found["cases"].values()))["times"]["striate"]["n"]
@@ -69,6 +121,11 @@ def trace(found: Json) -> str:
 LINES: dict[str, Callable[[Json], str]] = {
     "ledger": ledger,
     "train_small": train_small,
+    "mnist_99": mnist_99,
+    "resnet18_step": resnet18_step,
+    "loop": loop,
+    "killed": killed,
+    "trained": trained,
     "memory": memory,
     "trace": trace,
     "locally_connected": locally_connected,

@@ -96,7 +96,7 @@ def plain_loop(
     """A step each time."""
     last, bfloat16, fused = way
     layout = torch.channels_last if last else torch.contiguous_format
-    model = model.to(memory_format=layout).train()  # type: ignore[call-overload]
+    model = model.to(memory_format=layout).train()
     optimiser = torch.optim.SGD(model.parameters(), **SGD, fused=fused)
     for x, y in [(x.contiguous(memory_format=layout), y) for x, y in batches]:
         optimiser.zero_grad()
@@ -123,15 +123,15 @@ def gemm(dtype: torch.dtype) -> Callable[[], object]:
 
 def measured(graph: Graph, small: bool, data: Splits, n: int) -> _harness.Json:
     torch.manual_seed(0)
-    model, losses = nn.build(graph), {name: [] for name in ("striate", *WAYS)}  # type: ignore[var-annotated]
+    model, losses = nn.build(graph), {name: [] for name in ("striate", *WAYS)}
     batches = list(islice(deal(data.train, data.preprocessing, BATCH, 0).epoch(1), n + 1))
     steps = {
         name: plain_loop(same_weights(in_torchs_words(small), model), batches, way, losses[name])
         for name, way in WAYS.items()
     }
     steps["striate"] = ours(model, data, losses["striate"])
-    with closing(steps["striate"]):  # type: ignore[type-var]
-        contenders = {name: lambda of=of: next(of) for name, of in steps.items()}  # type: ignore[misc]
+    with closing(steps["striate"]):
+        contenders = {name: lambda of=of: next(of) for name, of in steps.items()}
         timed = _harness.rounds(contenders | {name: gemm(getattr(torch, name)) for name in GEMMS}, n, at_least_s=0.0)
     found = {name: 2 * SIDE**3 / timed.pop(name)["median_s"] for name in GEMMS}
     flops = _flops(graph)

@@ -83,7 +83,7 @@ def trained(about: Experiment, recipe: Any, folder: Path, out: Path, seed: int, 
         "threads": torch.get_num_threads(),
     }
     if not choosing:
-        judged = evaluate(nn.load(began.out / "model.safetensors"), fitted.data.test)  # type: ignore[operator]
+        judged = evaluate(nn.load(began.out / "model.safetensors"), fitted.data.test)
         found |= {"top1": judged.top1, "top1_standard_error": judged.error, "loss": judged.loss}
     return found
 
@@ -133,7 +133,7 @@ def said(name: str, of: _harness.Json) -> str:
 
 def recorded() -> dict[str, _harness.Json]:
     path = _harness.RESULTS / "trained.json"
-    return json.loads(path.read_text(encoding="utf-8"))["experiments"] if path.exists() else {}  # type: ignore[no-any-return]
+    return json.loads(path.read_text(encoding="utf-8"))["experiments"] if path.exists() else {}
 
 
 def main() -> None:
