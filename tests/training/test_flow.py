@@ -16,6 +16,7 @@ from striate.data import Splits
 from striate.training import Epoch, Step, Warning, train
 from striate.training.events import Flow, LayerFlow, as_line, from_line
 from striate.training.flow import alarms, looking, measured, middle, news, weights
+from striate.training.loop import FLOW_EVERY
 
 GOOD = LayerFlow("conv1", 0.0, 1.0, 5.0, 0.1, 1e-3, None)
 
@@ -98,13 +99,13 @@ def test_an_event_comes_back_from_its_line() -> None:
     assert from_line(as_line(flow)) == flow
 
 
-def hundred(data: Splits) -> dict[str, int]:
-    """A batch size of which there are a hundred an epoch, at least."""
-    return {"batch_size": int(0.9 * len(data.train)) // 100, "threads": 1}
+def many(data: Splits) -> dict[str, int]:
+    """Batches so small that an epoch is long enough to be looked at."""
+    return {"batch_size": int(0.9 * len(data.train)) // FLOW_EVERY, "threads": 1}
 
 
 def test_a_training_says_what_flowed_at_the_end_of_every_epoch(digits: Splits, tmp_path: Path) -> None:
-    events = list(train(network(), digits, epochs=2, out=tmp_path / "a", **hundred(digits)))
+    events = list(train(network(), digits, epochs=2, out=tmp_path / "a", **many(digits)))
     kinds = [type(event) for event in events if isinstance(event, Step | Flow | Epoch)]
     steps = kinds.index(Flow)
     assert kinds == 2 * [*[Step] * steps, Flow, Epoch]
@@ -121,7 +122,7 @@ def test_a_training_says_what_flowed_at_the_end_of_every_epoch(digits: Splits, t
 def test_what_is_measured_changes_no_bit(digits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
     def learnt() -> list[torch.Tensor]:
         model = network(Seq(Conv(4, 3), Relu, Linear(10)))
-        for _ in train(model, digits, epochs=2, **hundred(digits)):
+        for _ in train(model, digits, epochs=2, **many(digits)):
             pass
         return [*model.state_dict().values()]
 
@@ -135,10 +136,19 @@ def test_a_layer_that_is_dead_is_said_once_and_not_where_it_is_frozen(digits: Sp
         model = network(Seq(conv=Seq(Conv(8, 3, bias=True), Relu), fc=Linear(10)))
         with torch.no_grad():
             model.get_parameter("conv.0.bias").fill_(-100.0)
-        events = train(model, digits, epochs=3, **hundred(digits), **fields)
+        events = train(model, digits, epochs=3, **many(digits), **fields)
         return [event.text for event in events if isinstance(event, Warning)]
 
     said = warned()
     assert sum("dead" in text for text in said) == 1
     assert any(text.startswith("Epoch 1, conv.1: dead: 100% of its channels") for text in said)
     assert not any("conv" in text for text in warned(freeze=("conv",)))
+
+
+def test_short_epochs_are_looked_at_now_and_then(digits: Splits) -> None:
+    """Each look costs about half a step: of FLOW_EVERY steps, well under a hundredth."""
+    events = list(train(network(), digits, epochs=21, batch_size=65, threads=1))
+    steps = max(event.step for event in events if isinstance(event, Step)) // 21
+    assert [e.epoch for e in events if isinstance(e, Flow)] == [*range(-(-FLOW_EVERY // steps), 22)][
+        :: -(-FLOW_EVERY // steps)
+    ]

@@ -35,7 +35,7 @@ from striate.training.run import claim, recorded
 from striate.training.state import State
 
 EVERY = 30.0  # seconds from checkpoint to checkpoint
-FLOW_EVERY = 100  # steps at least from one look at the flow to the next
+FLOW_EVERY = 200  # steps at least from one look at the flow to the next
 SMOOTH = 0.98  # how slowly the usual loss follows the loss
 
 
