@@ -6,8 +6,9 @@ import torch
 
 from striate.blueprint import Conv, Graph
 
-# Below this, bfloat16 gains little but where layers are run together (nn/fusing), and costs digits. A rule and no stopwatch, so that the same seed
-# gives the same weights. On a processor, one filter a channel is twice as slow in it (MobileNetV2 at 32×32, Zen 4).
+# Below this, bfloat16 gains little but where layers are run together (nn/fusing.py), and costs digits. A rule and no
+# stopwatch, so that the same seed gives the same weights. On a processor, one filter a channel is twice as slow in it
+# (MobileNetV2 at 32×32, Zen 4).
 WORTH = 20_000_000  # MACs of one example
 
 
