@@ -95,6 +95,7 @@ def life(case: Case, run: Path, goes_on: bool, every: float) -> None:
         events = resume(run)
     else:
         data = open_data(case.source, case.size)
+        assert (case.source == "digits") != ("streamed" in data.told)
         torch.manual_seed(0)
         network = nn.build(draft(case.blueprint, data.preprocessing.volume))
         events = train(network, data, out=run, checkpoint_every=every, **case.fields)
