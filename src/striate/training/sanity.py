@@ -173,7 +173,7 @@ def find_rate(model: nn.Module, data: Splits, recipe: Recipe | None = None, step
     steepest, largest = chosen(rates, smooth)
     text = ""
     if steepest is None:
-        text = "no learning rate makes the loss fall. Is there a layer below that nothing flows through?"
+        text = "no learning rate makes the loss fall. Is there a layer that nothing flows through?"
     elif gone and recipe.lr >= gone:
         text = f"at the learning rate {recipe.lr:.3g} the loss leaves: it does from {gone:.2g} on."
         text += f" --set lr={steepest:.1g}"

@@ -38,11 +38,13 @@ def drawn(found: Sanity, title: str) -> Figure:
     _batch(figure.add_subplot(grid[0, 1]), found.overfit, found.start.chance)
     above = figure.add_subplot(grid[1, :])
     _gradients(above, found.flow)
-    _values(figure.add_subplot(grid[2, :], sharex=above), found.flow)
+    below = figure.add_subplot(grid[2, :], sharex=above)
+    _values(below, found.flow)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.tick_params(colors=INK)
+    _named(below, found.flow)
     return figure
 
 
@@ -93,6 +95,10 @@ def _values(axes: Axes, flow: Flowed) -> None:
     dead.bar([at for at, _ in relus], [share for _, share in relus], color=RED, alpha=0.35, width=0.8)
     dead.set(ylim=(0, 1), ylabel="channels that are dead")
     dead.yaxis.set_major_formatter("{x:.0%}")
+
+
+def _named(axes: Axes, flow: Flowed) -> None:
+    """The layers' names, as many as there is room for; those with an alarm in red."""
     wrong = {alarm.layer for alarm in flow.alarms}
     apart = -(-len(flow.layers) // NAMES)
     shown = range(0, len(flow.layers), apart)
