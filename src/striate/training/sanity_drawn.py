@@ -87,9 +87,12 @@ def _gradients(axes: Axes, flow: Flowed) -> None:
 
 def _values(axes: Axes, flow: Flowed) -> None:
     axes.set(title="Values by layer: their deviation, and channels that are dead", yscale="log", ylabel="deviation")
-    _line(axes, [(at, row.deviation) for at, row in enumerate(flow.layers) if row.deviation > 0], BLUE, "")
-    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        formatted("{x:.3g}")
+    values = [(at, row.deviation) for at, row in enumerate(flow.layers) if row.deviation > 0]
+    _line(axes, values, BLUE, "")
+    there = [value for _, value in values if isfinite(value)]
+    narrow = max(there, default=1.0) < 10 * min(there, default=1.0)
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.yaxis.set_minor_formatter("{x:.3g}" if narrow else "")
     dead = axes.twinx()
     relus = [(at, row.dead) for at, row in enumerate(flow.layers) if row.dead is not None]
     dead.bar([at for at, _ in relus], [share for _, share in relus], color=RED, alpha=0.35, width=0.8)
