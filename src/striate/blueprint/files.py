@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from pathlib import Path
@@ -17,24 +18,28 @@ REMEDIES = {  # for what the operating system refuses
 }
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path:
-    """Write `content` (text as UTF-8) to `path`; whoever reads `path` meanwhile finds the old file or the new one,
-    never a part.
+Content = bytes | str | Sequence[bytes | memoryview]
+
+
+def write_atomically(path: str | os.PathLike[str], content: Content) -> Path:
+    """Write `content` (text as UTF-8; several parts one after the other) to `path`; whoever reads `path` meanwhile
+    finds the old file or the new one, never a part.
 
     A link keeps pointing where it did: its target is replaced. A device or a pipe (/dev/stdout) stays what it is and is
     written to. Raises CannotWrite with the system's reason (no room, no right, no such folder); then what stood at
     `path` still stands and nothing else is left. When it returns, file and folder are on the disk.
     """
     content = content.encode() if isinstance(content, str) else content
+    parts = [content] if isinstance(content, bytes) else content
     try:
         place = Path(os.path.realpath(path))
         if place.is_dir():
             raise IsADirectoryError("it is a folder")
         if _is_outlet(path):
             with open(path, "wb") as outlet:
-                outlet.write(content)
+                outlet.writelines(parts)
             return Path(path)
-        _replace(place, content)
+        _replace(place, parts)
     except (OSError, ValueError) as error:  # ValueError: a name no file can have
         raise unwritten(path, error) from None
     sync_folder(place.parent)
@@ -55,14 +60,14 @@ def _is_outlet(path: str | os.PathLike[str]) -> bool:
     return os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
 
 
-def _replace(place: Path, content: bytes) -> None:
+def _replace(place: Path, parts: Sequence[bytes | memoryview]) -> None:
     draft = place.with_name(f".{place.name[:64]}.{os.urandom(4).hex()}.part")
     handle = os.open(
         draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
     )  # what the user's umask leaves of it
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             if place.exists():
                 os.chmod(draft, place.stat().st_mode & 0o777)

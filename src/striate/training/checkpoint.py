@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from striate.blueprint import CannotRead, Graph, Refusal, graph_from_json
@@ -28,6 +27,10 @@ FOLDER = "checkpoints"
 FORMAT = 1
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
 DIGITS = 32  # of the digest, in a name
+HALVES = {torch.float16: "F16", torch.bfloat16: "BF16"}
+FLOATS = {torch.float64: "F64", torch.float32: "F32", **HALVES}
+WHOLE = {torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8"}
+TYPES = FLOATS | WHOLE | {torch.bool: "BOOL"}  # as safetensors has them
 
 
 class Snapshot(NamedTuple):
@@ -47,13 +50,34 @@ def write(folder: Path, step: int, tensors: Mapping[str, Tensor], said: Mapping[
     """On the disk when it returns; those older than the one before are gone then. Raises CannotWrite."""
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
-    content = to_bytes(dict(tensors), {"striate": json.dumps({"format": FORMAT, **said}, ensure_ascii=False)})
-    name = f"{step:010}-{hashlib.sha256(content).hexdigest()[:DIGITS]}.safetensors"
-    path = write_atomically(place / name, content)
+    parts, digest = _parts(tensors, json.dumps({"format": FORMAT, **said}, ensure_ascii=False)), hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    path = write_atomically(place / f"{step:010}-{digest.hexdigest()[:DIGITS]}.safetensors", parts)
     for old in [*listed(folder)[KEPT:], *place.glob(".*.part")]:  # a .part: somebody was killed while writing it
         with suppress(OSError):
             old.unlink()
     return Checkpoint(path, step)
+
+
+def _parts(tensors: Mapping[str, Tensor], said: str) -> list[bytes | memoryview]:
+    """A .safetensors file: 8 bytes of length, the header, the tensors where they lie. The library's own `save` gives
+    the same, and holds the interpreter's lock while it copies all of it: the training would wait.
+    """
+    header: dict[str, Any] = {"__metadata__": {"striate": said}}
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))  # each begins where it may
+    at = 0
+    for name, tensor in ordered:
+        header[name] = {
+            "dtype": TYPES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [at, at + tensor.nbytes],
+        }
+        at += tensor.nbytes
+    text = json.dumps(header, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    numbers = [tensor.reshape(-1).view(torch.uint8).numpy().data for _, tensor in ordered]
+    return [len(text).to_bytes(8, "little") + text, *numbers]
 
 
 def read(folder: Path) -> tuple[Snapshot | None, list[str]]:
@@ -95,23 +119,31 @@ def forget(folder: Path) -> None:
 
 
 class Writer:
-    """Writes checkpoints beside the training, which gives a copy away and goes on. One at a time: the next waits."""
+    """Writes checkpoints beside the training, which gives a copy away and goes on. One at a time: the next waits.
+
+    The copy's memory is kept from one to the next: fresh pages would take longer than the copying.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._pool = ThreadPoolExecutor(1, "checkpoint")
         self._under_way: Future[Checkpoint] | None = None
+        self._copies: dict[str, Tensor] = {}
 
+    @property
+    def busy(self) -> bool:
+        return self._under_way is not None and not self._under_way.done()
+
+    @torch.no_grad()
     def begin(
         self, step: int, tensors: Mapping[str, Tensor], said: Callable[[], Mapping[str, Any]]
     ) -> list[Checkpoint]:
         """Gives the checkpoint before, if this one had to wait for it. Raises what writing that raised."""
         before = self.finish()
-        copies = {
-            name: torch.clone(tensor, memory_format=torch.contiguous_format).cpu() for name, tensor in tensors.items()
-        }
-        numbers = said()
-        self._under_way = self._pool.submit(write, self.folder, step, copies, numbers)
+        if self._copies.keys() != tensors.keys():
+            self._copies = {name: torch.empty(tensor.shape, dtype=tensor.dtype) for name, tensor in tensors.items()}
+        torch._foreach_copy_([self._copies[name] for name in tensors], list(tensors.values()))
+        self._under_way = self._pool.submit(write, self.folder, step, self._copies, said())
         return before
 
     def done(self) -> list[Checkpoint]:

@@ -164,7 +164,8 @@ def _written(run: Run, state: State, events: Iterator[Event]) -> Iterator[Event]
             yield event
             if isinstance(event, Step):  # only there is everything learnt, and nothing half learnt
                 yield from writer.done()
-                if run.control.wanted or time.monotonic() - last >= run.every:
+                due = time.monotonic() - last >= run.every and (run.every == 0 or not writer.busy)
+                if due or run.control.wanted:
                     yield from begin()
         if run.control.stopped and saved != state.step:
             yield from begin()
@@ -274,7 +275,10 @@ def _stopgap(run: Run, state: State) -> Iterator[Event]:
 def _draw(seed: int, step: int, ranks: Ranks) -> None:
     """What dropout and stochastic depth draw follows from the seed and the step: no generator has to be kept."""
     text = f"{seed} {step} {ranks.rank}"
-    torch.manual_seed(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "little"))
+    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "little")
+    torch.default_generator.manual_seed(number)  # torch.manual_seed would ask for every kind of device: 0.3 ms
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(number)
 
 
 def _judged(course: Lesson, model: nn.Module) -> tuple[float | None, float | None]:
