@@ -1,0 +1,76 @@
+"""What a checkpoint's file is to others: a .safetensors like the library's own, and never two that disagree."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from striate.blueprint import CannotWrite
+from striate.training import checkpoint
+from striate.training.checkpoint import Writer, listed, write
+
+TENSORS = {
+    "b.weight": torch.randn(3, 5, 2, 2),
+    "a.count": torch.tensor(7),
+    "half": torch.randn(4).half(),
+    "brain": torch.randn(3).bfloat16(),
+    "flags": torch.tensor([True, False, True]),
+    "bytes": torch.arange(5, dtype=torch.uint8),
+    "none": torch.empty(0, 4),
+    "wide": torch.randn(2, dtype=torch.float64),
+}
+
+
+def test_it_is_the_file_that_the_library_would_write(tmp_path: Path) -> None:
+    path = write(tmp_path, 12, TENSORS, {"said": "grün"}).path
+    content = path.read_bytes()
+    theirs = load(save(TENSORS, {"striate": ""}))
+    assert load(content).keys() == theirs.keys()
+    for name, tensor in load(content).items():
+        assert tensor.dtype == TENSORS[name].dtype
+        assert torch.equal(tensor, theirs[name])
+    assert path.name == f"0000000012-{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
+
+
+def test_the_two_newest_stay(tmp_path: Path) -> None:
+    for step in (3, 10, 200):
+        write(tmp_path, step, TENSORS, {})
+    assert [int(path.name.partition("-")[0]) for path in listed(tmp_path)] == [200, 10]
+
+
+def test_what_changes_meanwhile_is_not_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The training goes on while a slow disk takes the bytes; one that is early waits, and tells what it waited for."""
+    going, real = threading.Event(), checkpoint.write_atomically
+    monkeypatch.setattr(checkpoint, "write_atomically", lambda *said: (going.wait(30), real(*said))[1])
+    weight, writer = torch.zeros(1000), Writer(tmp_path)
+    assert writer.begin(1, {"w": weight}, dict) == []
+    assert writer.busy
+    assert writer.done() == []
+    weight.add_(1)
+    threading.Timer(0.2, going.set).start()
+    [first] = writer.begin(2, {"w": weight}, dict)
+    weight.add_(1)
+    [second] = writer.finish()
+    writer.close()
+    assert [load(event.path.read_bytes())["w"][0] for event in (first, second)] == [0, 1]
+
+
+def test_a_disk_that_fails_is_heard_of_at_the_next_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Writer(tmp_path)
+    writer.begin(1, TENSORS, dict)
+    [kept] = writer.finish()
+
+    def full(*_: object) -> None:
+        raise CannotWrite("Cannot write: no space left on device.")
+
+    monkeypatch.setattr(checkpoint, "write_atomically", full)
+    writer.begin(2, TENSORS, dict)
+    with pytest.raises(CannotWrite, match="no space left"):
+        writer.finish()
+    writer.close()
+    assert listed(tmp_path) == [kept.path]
