@@ -1,9 +1,5 @@
-"""Training as a stream of events, from a recipe that is data; how good the result is, and what it says of an image."""
+"""Training as a stream of events, from a recipe that is data; gone on with where it was cut off."""
 
-from striate.judging.judged import images_for
-from striate.judging.metrics import Metrics, evaluate
-from striate.judging.predict import Prediction, predictor
-from striate.judging.views import Views
 from striate.training.events import (
     Checkpoint,
     Control,
@@ -36,24 +32,18 @@ __all__ = [
     "Flow",
     "Kept",
     "LayerFlow",
-    "Metrics",
-    "Prediction",
     "Recipe",
     "Resumed",
     "Sanity",
     "Started",
     "Step",
-    "Views",
     "Warning",
     "as_line",
     "at_start",
-    "evaluate",
     "find_rate",
     "first_flow",
     "fit",
-    "images_for",
     "overfit",
-    "predictor",
     "read_recipe",
     "resume",
     "resumed",
