@@ -1,7 +1,7 @@
 """What do the networks that come along reach, when their weights are rounded to halves? Makes them from their runs.
 
-    python benchmarks/ship.py lenet5-mnist runs/trained/lenet5-0 ../shared/data/mnist
-    python benchmarks/ship.py resnet20-cifar10 runs/trained/resnet20-0 CIFAR
+python benchmarks/ship.py lenet5-mnist runs/trained/lenet5-0 ../shared/data/mnist
+python benchmarks/ship.py resnet20-cifar10 runs/trained/resnet20-0 CIFAR
 """
 
 from __future__ import annotations
