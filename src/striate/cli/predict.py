@@ -15,12 +15,14 @@ from striate.cli.output import say
 EXAMPLES = """\b
 Examples:
   striate predict runs/demo runs/demo/digits/7.png             what striate demo left
+  striate predict lenet5-mnist seven.png                       one that comes along; resnet20-cifar10 is another
   striate predict runs/photos/model.safetensors *.jpg
   striate predict runs/photos cat.jpg --top 1
   striate predict runs/photos *.jpg --json | jq -r '[.image, .classes[0].label] | @tsv'
 
-MODEL is a model file or a run's folder; it says itself how images are prepared. An image that cannot be read is named
-on stderr, the others are predicted, and the exit code is then 2. With --json, one line of JSON an image.
+MODEL is a model file, a run's folder, or the name of one that comes along; it says itself how images are prepared. An
+image that cannot be read is named on stderr, the others are predicted, and the exit code is then 2. With --json, one
+line of JSON an image.
 """
 
 
