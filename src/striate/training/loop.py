@@ -210,7 +210,8 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                     raise refusal
                 value, seen = value + total, seen + int(count)
                 with alone_until(place == len(parts) - 1, joined):
-                    (loss * (len(x) * ranks.count / count / len(parts))).backward()
+                    share = len(x) * ranks.count / count / len(parts)  # 1 for who is alone: no operation is spent on it
+                    (loss if share == 1 else loss * share).backward()
             value /= seen
             if leaps(value, state.usual, len(course.learnt.classes), seen):
                 refusal = leapt(course.model, value, state.usual, state.step + 1, lr, _safe(run.folder, state.kept))
