@@ -190,6 +190,22 @@ def test_who_cannot_be_gone_on_with(digits: Splits, tmp_path: Path) -> None:
     assert f"striate train {tmp_path}/done" in str(finished.value)
 
 
+def test_a_run_that_cannot_go_on_from_its_beginning_stays_as_it_is(digits: Splits, tmp_path: Path) -> None:
+    """Killed before its first step, and what goes on with it fails: the folder is not ours to take away then."""
+    events = train(network(NET), digits, out=tmp_path / "run", **MANY)
+    assert isinstance(next(events), Started)
+    first = next(event.path for event in events if isinstance(event, Checkpoint))
+    kept = first.name, first.read_bytes()
+    events.close()  # type: ignore[attr-defined]
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / kept[0]).write_bytes(kept[1])
+    on = resume(tmp_path / "run")
+    assert isinstance(next(on), Started)
+    on.close()  # type: ignore[attr-defined]
+    assert listed(tmp_path / "run")
+    assert isinstance(list(resume(tmp_path / "run"))[-1], Done)
+
+
 def test_other_images_are_refused(digits: Splits, tmp_path: Path) -> None:
     from dataclasses import replace
 

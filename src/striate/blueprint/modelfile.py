@@ -81,7 +81,8 @@ def read_header(path: str | Path) -> Header:
                 )
             header = json.loads(file.read(length))
     except OSError as error:
-        raise CannotRead(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from None
+        ways = _WAYS if isinstance(error, FileNotFoundError) else ""
+        raise CannotRead(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.", ways=ways) from None
     except (ValueError, RecursionError) as error:
         if isinstance(error, CannotRead):
             raise

@@ -63,7 +63,7 @@ def recorded(
     """The same events, each written to the log as it comes, and the curves drawn; the recipe stands there from the
     start. A run that goes on `after` a step and an epoch keeps the log as far as that. `wanted`: further logs.
 
-    A run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite.
+    A new run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite.
     """
     seen, drawn = Curves(), time.monotonic()
     try:
@@ -84,7 +84,7 @@ def recorded(
                     drawn = time.monotonic()
                 yield event
     finally:
-        if not (folder / MODEL).exists() and not gone_on_with(folder):
+        if after is None and not (folder / MODEL).exists() and not gone_on_with(folder):
             _undo(folder)
 
 
