@@ -44,6 +44,7 @@ class Network(nn.Module):
         self.metadata: dict[str, Any] = {}
         self.report: Any = None  # what became of weights moved into it, where load did that
         self.checkpointing = False  # in training, keep only what goes into some parts and make the rest again
+        self.watch: Any = None  # (name, value) -> value: what to go on with; whoever looks inside sets it for a while
         self._parts: Any = None
         self._accepted = {tuple(graph.volume)}
         last = graph.last_readers()
@@ -91,7 +92,7 @@ class Network(nn.Module):
             self._parts = self._parts or checkpointing.runs(self)
             checkpointing.run(self, values, self._parts[0])
             steps = self._parts[1]
-        elif self.training and not followed and pays(x):
+        elif self.training and not followed and self.watch is None and pays(x):
             steps = self._fused
         self._run(values, steps)
         outs = {tap: values[name].squeeze((2, 3)) if vector else values[name] for tap, name, vector in self._ends}
@@ -106,6 +107,8 @@ class Network(nn.Module):
             else:
                 values[name] = op(self, read[0]) if isinstance(op, Fused) else reduce(getattr, op, self)(read[0])
             del read
+            if self.watch is not None:
+                values[name] = self.watch(name, values[name])
             for i in done:
                 del values[i]
 

@@ -1,0 +1,130 @@
+"""Values inside a network while it runs, and the network afterwards as it was before.
+
+Any nn.Module is watched by its submodules' names; one of ours by its graph's nodes too, joins among them. What is kept
+is a value's own tensor while the network goes on with a copy: whatever a later layer does in place, it is not done to
+what was kept, and gradients pass through both. Of a module that runs several times the last run counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from striate.blueprint import NotFound, Refusal
+from striate.judging.trained import answer
+from striate.nn.build import Network
+
+OUT = "out"  # the layer that the network's answer is: scores N×classes, before any soft-max
+Change = Callable[[str, Tensor], Tensor]
+
+
+def layers(model: nn.Module) -> list[str]:
+    """The names that a layer can be watched by, in the order they are written down."""
+    named = [name for name, _ in model.named_modules() if name]
+    if not isinstance(model, Network):
+        return [*named, *([OUT] if OUT not in named else [])]
+    nodes = [node.name for node in model.graph.nodes[1:]]
+    return [*dict.fromkeys([*named, *nodes]), *([OUT] if OUT not in {*named, *nodes} else [])]
+
+
+def known(model: nn.Module, name: str) -> str:
+    """The name under which `watched` keeps that layer: of a part of ours, the last node in it. Raises NotFound."""
+    if name not in (names := layers(model)):
+        raise NotFound("layer", name, names)
+    if not isinstance(model, Network) or (name == OUT and OUT not in model.graph):
+        return name
+    inside = [node.name for node in model.graph.nodes if node.name == name or node.name.startswith(f"{name}.")]
+    return inside[-1]
+
+
+@contextmanager
+def undisturbed(model: nn.Module, weights: bool = False) -> Iterator[nn.Module]:
+    """The model in evaluation mode, nothing done in place, its weights without gradients unless `weights`; afterwards
+    modes, flags and gradients are as they were.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    inplace = [module for module in model.modules() if getattr(module, "inplace", None) is True]
+    learning = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    try:
+        model.eval()
+        for module in inplace:
+            module.inplace = False  # type: ignore[assignment]
+        for parameter, _, _ in learning:
+            parameter.requires_grad_(weights)
+        if weights:
+            for parameter, _, _ in learning:
+                parameter.grad = None
+        yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for module in inplace:
+            module.inplace = True  # type: ignore[assignment]
+        for parameter, learns, gradient in learning:
+            parameter.requires_grad_(learns)
+            parameter.grad = gradient
+
+
+@contextmanager
+def watched(model: nn.Module, names: Iterable[str], change: Change | None = None) -> Iterator[dict[str, Tensor]]:
+    """While it lasts, each run of the model puts the values of these layers (names as `known` gives them) into the
+    dict, N×C×H×W or whatever the layer gives. With `change`, the network goes on with what that makes of a value.
+    """
+    wanted, found = {*names}, dict[str, Tensor]()
+
+    def keep(name: str, value: Any) -> Any:
+        tensor = value[0] if isinstance(value, tuple | list) and value else value
+        if name not in wanted or not isinstance(tensor, Tensor):
+            return value
+        found[name] = tensor
+        on = tensor.clone() if change is None else change(name, tensor)
+        return on if tensor is value else (on, *value[1:])
+
+    with _hung(model, wanted, keep):
+        yield found
+
+
+@contextmanager
+def _hung(model: nn.Module, wanted: set[str], keep: Callable[[str, Any], Any]) -> Iterator[None]:
+    """`keep` where values come about: in our network's run, else in hooks."""
+    if isinstance(model, Network):
+        before, model.watch = model.watch, keep
+        try:
+            yield
+        finally:
+            model.watch = before
+        return
+    modules = {name: module for name, module in model.named_modules() if name in wanted}
+    hooks = [
+        module.register_forward_hook(lambda _, __, value, name=name: keep(name, value))
+        for name, module in modules.items()
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def values(model: nn.Module, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+    """What these layers (as a user writes them) make of x, without gradients. Raises NotFound, and Refusal for a layer
+    that did not run or gave no tensor.
+    """
+    by_name = {name: known(model, name) for name in names}
+    with torch.no_grad(), undisturbed(model), watched(model, by_name.values()) as found:
+        found[OUT] = answer(model, x) if OUT in by_name.values() else model(x)
+    return {name: value_of(found, inner, name) for name, inner in by_name.items()}
+
+
+def value_of(found: dict[str, Tensor], inner: str, name: str = "") -> Tensor:
+    """The value that was kept under a name. Raises Refusal where none was."""
+    if inner not in found or not isinstance(found[inner], Tensor):
+        raise Refusal(
+            f"Cannot see {name or inner}: it did not run, or gave no tensor.",
+            ways="Name a layer that the network runs on an image.",
+        )
+    return found[inner]

@@ -1,0 +1,60 @@
+"""Networks to look into: LeNet-5 and ResNet-20 as they come along, SqueezeNet with ImageNet's weights; pictures held
+against tests/golden/pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import striate
+from striate.nn.build import Network
+
+PICTURES = Path(__file__).parents[1] / "golden" / "pictures"
+NEAR = 4.0  # of 255, the mean difference of two pictures that are the same to the eye
+
+
+@pytest.fixture(scope="session")
+def lenet() -> Network:
+    return striate.load("lenet5-mnist")
+
+
+@pytest.fixture(scope="session")
+def resnet() -> Network:
+    return striate.load("resnet20-cifar10")
+
+
+@pytest.fixture(scope="session")
+def squeezenet(shared: Path) -> Network:
+    """SqueezeNet v1.0, with the weights of ImageNet; reads 227×227."""
+    file = shared / "weights" / "squeezenet1_0_deepcompression" / "squeezenet1_0.npz"
+    return striate.load("squeezenet1_0", weights=file)
+
+
+@pytest.fixture
+def golden_picture(request: pytest.FixtureRequest) -> Callable[[str, bytes], None]:
+    """`golden_picture("lenet5-filters", png)` fails where the picture is not that of tests/golden/pictures to the
+    eye: the size, and the mean difference.
+    """
+
+    def compare(name: str, png: bytes) -> None:
+        path = PICTURES / f"{name}.png"
+        now = Image.open(BytesIO(png)).convert("RGB")
+        if request.config.getoption("--accept"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            now.quantize(64).save(path, optimize=True)
+            return
+        if not path.exists():
+            pytest.fail(f"{path.name} is not there yet: make accept draws it", pytrace=False)
+        kept = Image.open(path).convert("RGB")
+        if kept.size != now.size:
+            pytest.fail(f"{path.name}: {now.size[0]}×{now.size[1]}, kept is {kept.size[0]}×{kept.size[1]}")
+        apart = np.abs(np.asarray(now, np.float32) - np.asarray(kept, np.float32)).mean()
+        assert apart < NEAR, f"{path.name}: {apart:.1f} of 255 apart on average; if this is meant: make accept"
+
+    return compare
