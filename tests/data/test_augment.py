@@ -30,8 +30,9 @@ from striate.data import (
     colour,
     trivial,
 )
-from striate.data.augment import resized
+from striate.data.augment import AlternatingFlip, MirroredCrop, resized
 from striate.data.batches import dealt
+from striate.data.chance import _shifted, order
 from striate.data.resident import Crops
 
 CHANCE = Chance(7, 3, torch.arange(100, 140))
@@ -98,6 +99,58 @@ def test_flip_and_padded_crop_as_a_loop_does_them(pixels: Tensor) -> None:
         assert torch.equal(flip(pixels, CHANCE)[i], image.flip(2) if turned[i] else image)
 
 
+def test_a_gpu_s_arithmetic_draws_the_same_bits() -> None:
+    chance = Chance(7, 3, torch.tensor([0, 1, 5, 49_999, (1 << 40) + 3]), 11)
+    assert (chance._signed_bits(4).numpy().view(np.uint64) == chance._bits(4)).all()
+    assert torch.equal(chance._highest(24, 2).float() * 2.0**-24, chance.uniform(2))
+    assert torch.equal((chance._highest(32, 2) * 9) >> 32, chance.integers(2, 9))
+    ones = torch.tensor([-1, 1 << 62])
+    assert _shifted(ones, 31).tolist() == [(1 << 33) - 1, 1 << 31]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("make", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
+def test_a_gpu_augments_as_the_processor_does(make, pixels: Tensor) -> None:
+    here, there = augmented(pixels, (make(),), CHANCE), augmented(pixels.cuda(), (make(),), CHANCE)
+    assert there.is_cuda
+    assert (here.float() - there.cpu().float()).abs().max() <= 1  # of 255, by rounding
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("chain", [(), (AlternatingFlip(), MirroredCrop(2)), (PaddedCrop(4), Flip(), Erasing())])
+def test_a_gpu_is_dealt_the_same_batches(chain, pixels: Tensor) -> None:
+    images = Images(pixels, torch.arange(40) % 4, tuple("abcd"), "here")
+    rule = Preprocessing.fitting(3, (20, 24), None).measured(pixels)
+    how = {"size": 12, "seed": 3, "augment": chain}
+    assert torch.equal(order(40, 3, 2), order(40, 3, 2, "cuda").cpu())
+    pair = (Batches(images, rule, **how), Batches(images.to("cuda"), rule, device="cuda", **how))
+    for (x, y), (u, v) in zip(pair[0].epoch(2, 1), pair[1].epoch(2, 1), strict=True):
+        assert (u.is_cuda, v.is_cuda) == (True, True)
+        assert u.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(y, v.cpu())
+        torch.testing.assert_close(x, u.cpu(), rtol=0, atol=1e-6)
+
+
+def test_flips_alternate_from_epoch_to_epoch() -> None:
+    index = torch.arange(1000)
+    turned = [AlternatingFlip().drawn(Chance(5, epoch, index)) for epoch in range(1, 5)]
+    assert torch.equal(turned[0], ~turned[1])
+    assert torch.equal(turned[0], turned[2])
+    assert torch.equal(turned[1], turned[3])
+    assert 400 < int(turned[0].sum()) < 600
+    assert not torch.equal(turned[0], AlternatingFlip().drawn(Chance(6, 1, index)))
+
+
+def test_a_mirrored_border_is_numpy_s(pixels: Tensor) -> None:
+    wanted = np.pad(pixels.numpy(), ((0, 0), (0, 0), (3, 3), (3, 3)), mode="reflect")
+    assert (MirroredCrop(3).bordered(pixels).numpy() == wanted).all()
+    top, left = MirroredCrop(3).drawn(CHANCE)
+    for i, image in enumerate(MirroredCrop(3)(pixels, CHANCE).numpy()):
+        assert (image == wanted[i, :, top[i] : top[i] + 20, left[i] : left[i] + 24]).all()
+    with pytest.raises(CannotTrain, match="At most 19"):
+        MirroredCrop(20)(pixels, CHANCE)
+
+
 @pytest.mark.parametrize("side", [24, 160])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -121,6 +174,7 @@ def test_a_flip_is_the_same_however_images_lie_and_leaves_them_as_they_were(side
         (PaddedCrop(2), Flip()),
         (Flip(), PaddedCrop(4)),
         (Flip(0.9), PaddedCrop(1), Erasing()),
+        (AlternatingFlip(), MirroredCrop(2)),
     ],
 )
 def test_crops_prepared_ahead_are_the_same_crops(chain, pixels: Tensor) -> None:

@@ -28,14 +28,14 @@ class Augmentation(Protocol):
     def __call__(self, pixels: Tensor, chance: Chance) -> Tensor: ...
 
 
-def augmented(pixels: Tensor, chain: tuple[Augmentation, ...], chance: Chance) -> Tensor:
-    """One after the other, each with its own stream of chance."""
+def augmented(pixels: Tensor, chain: tuple[Augmentation, ...], chance: Chance, first: int = 0) -> Tensor:
+    """One after the other, each with its own stream of chance; those before the `first` are done."""
     away = pixels.device.type != "cpu"
     if away:
         chance = replace(chance, device=pixels.device)
     with pixels.device if away else nullcontext():  # what an augmentation makes itself is made beside the pixels
-        for place, augmentation in enumerate(chain):
-            pixels = augmentation(pixels, chance.of(place))
+        for place in range(first, len(chain)):
+            pixels = chain[place](pixels, chance.of(place))
     return pixels
 
 
@@ -63,6 +63,16 @@ class Flip:
 
 
 @dataclass(frozen=True)
+class AlternatingFlip(Flip):
+    """Left and right exchanged for a share of the images in one epoch, for all the others in the next, and so on: each
+    image is seen both ways as soon as can be (Jordan 2024, arXiv 2404.00498, section 3.6).
+    """
+
+    def drawn(self, chance: Chance) -> Tensor:
+        return super().drawn(replace(chance, epoch=0)) ^ bool(chance.epoch % 2)
+
+
+@dataclass(frozen=True)
 class PaddedCrop:
     """Moved by up to `pad` cells along each axis, zeros coming in (He et al. 2015, section 4.2: 4 for CIFAR)."""
 
@@ -72,28 +82,52 @@ class PaddedCrop:
         """Row and column of the padded image at which the crop begins, 2×N."""
         return chance.integers(2, 2 * self.pad + 1)
 
+    def bordered(self, pixels: Tensor) -> Tensor:
+        return F.pad(pixels, (self.pad,) * 4)
+
     def __call__(self, pixels: Tensor, chance: Chance) -> Tensor:
         n, channels, height, width = pixels.shape
         top, left = self.drawn(chance).unsqueeze(2)
         wide, high = width + 2 * self.pad, height + 2 * self.pad
-        padded = F.pad(pixels, (self.pad,) * 4).contiguous()
+        size = n * channels * high * wide
+        padded = pixels.new_empty(size + 2 * self.pad)  # as far as the last crop reaches
+        padded[:size].view(n, channels, high, wide).copy_(self.bordered(pixels))
         planes = torch.arange(n * channels).view(n, channels) * (high * wide)
         runs = windows(padded, (planes + top * wide + left).flatten(), height, wide)
         return runs.view(n, channels, height, wide)[..., :width]
+
+
+@dataclass(frozen=True)
+class MirroredCrop(PaddedCrop):
+    """The same, but that the image's own cells come in, as in a mirror at its border (Jordan 2024, section 3.1)."""
+
+    pad: int = 2
+
+    def bordered(self, pixels: Tensor) -> Tensor:
+        rows, columns = (_mirrored(side, self.pad) for side in pixels.shape[2:])
+        return pixels.index_select(2, rows.to(pixels.device)).index_select(3, columns.to(pixels.device))
+
+
+def _mirrored(side: int, pad: int) -> Tensor:
+    """Which cell of an axis stands at -pad … side + pad - 1: the border's own cell is not repeated."""
+    if pad >= side:
+        raise CannotTrain(
+            f"Cannot mirror {pad} cells at the border of an image of {side}.", ways=f"At most {side - 1}."
+        )
+    places = torch.arange(-pad, side + pad).abs()
+    return places.minimum(2 * (side - 1) - places)
 
 
 def windows(padded: Tensor, starts: Tensor, rows: int, length: int) -> Tensor:
     """From each start, `rows` rows of `length` values as they lie in memory, M×(rows·length): one copy a window.
 
     A crop of a padded image is the first columns of such a run, whatever its place: nothing is looked up cell by cell.
-    The last window may reach beyond the end by less than a row; what is there is cut off by whoever asks.
+    The last window reaches beyond the last image by less than a row; what is there is cut off by whoever asks.
     """
     run = rows * length
     flat = padded.view(-1)
     if not len(starts):
         return flat.new_empty(0, run)
-    if (beyond := int(starts.max()) + run - flat.numel()) > 0:
-        flat = F.pad(flat, (0, beyond))
     return flat.as_strided((flat.numel() - run + 1, run), (1, 1)).index_select(0, starts)
 
 

@@ -56,13 +56,21 @@ class Batches:
         """The batches of one epoch, without the first `start`: those that follow are what they would have been. Raises
         nothing of its own.
         """
-        starts = self._crops.starts(Chance(self.seed, number, torch.arange(len(self.images)))) if self._crops else None
-        deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
+        home = self._home
+        every = Chance(self.seed, number, torch.arange(len(self.images), device=home), device=home)
+        starts = self._crops.starts(every) if self._crops else None
+        deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks, home)
         for index in islice(deck, start, None):
-            chance = Chance(self.seed, number, index)
+            chance = Chance(self.seed, number, index, device=home)
             labels = self.images.labels
             y = labels.index_select(0, index.to(labels.device)).to(self.device)
             yield mixed(self._images(chance, starts), y, len(self.images.classes), self.mix, chance)
+
+    @property
+    def _home(self) -> torch.device:
+        """Where all is chosen: beside the images where they lie on a GPU, else on the processor."""
+        where = self.images.pixels.device
+        return where if where.type == "cuda" and self.images.labels.device == where else torch.device("cpu")
 
     @cached_property
     def _crops(self) -> Crops | None:
@@ -99,10 +107,17 @@ def mixed(x: Tensor, y: Tensor, classes: int, mix: Mix | None, chance: Chance) -
 
 
 def dealt(
-    count: int, size: int, seed: int, epoch: int, shuffle: bool, rank: int = 0, ranks: int = 1
+    count: int,
+    size: int,
+    seed: int,
+    epoch: int,
+    shuffle: bool,
+    rank: int = 0,
+    ranks: int = 1,
+    device: torch.device | str = "cpu",
 ) -> Iterator[Tensor]:
     """The indices of each batch of an epoch, int64; of several ranks, this one's run of it, cut between pairs."""
-    deck = order(count, seed, epoch) if shuffle else torch.arange(count)
+    deck = order(count, seed, epoch, device) if shuffle else torch.arange(count, device=device)
     for batch in deck.tensor_split(-(-count // size)):
         pairs = -(-len(batch) // 2)
         yield batch if ranks == 1 else batch[2 * (pairs * rank // ranks) : 2 * (pairs * (rank + 1) // ranks)]

@@ -9,14 +9,25 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from striate.blueprint import CannotRead, CannotTrain, NotFound
-from striate.data.augment import Augmentation, Erasing, Flip, PaddedCrop, ResizedCrop, ScaleJitter
+from striate.data.augment import (
+    AlternatingFlip,
+    Augmentation,
+    Erasing,
+    Flip,
+    MirroredCrop,
+    PaddedCrop,
+    ResizedCrop,
+    ScaleJitter,
+)
 from striate.data.colour import ColourJitter, PCAColour
 from striate.data.mix import CutMix, Mix, Mixup
 from striate.data.trivial import TrivialAugment
 
 AUGMENTATIONS = {
     "flip": Flip,
+    "alternating-flip": AlternatingFlip,
     "padded-crop": PaddedCrop,
+    "mirrored-crop": MirroredCrop,
     "resized-crop": ResizedCrop,
     "scale-jitter": ScaleJitter,
     "colour-jitter": ColourJitter,
