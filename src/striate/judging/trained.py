@@ -14,7 +14,12 @@ def main_way_out(outputs: Tensor | dict[str, Tensor]) -> Tensor:
 
 def answer(model: nn.Module, x: Tensor) -> Tensor:
     """Scores whose soft-max is the model's answer, float32 N×classes; of a network that ends in one, its logarithm."""
-    out, graph = main_way_out(model(x)).float(), getattr(model, "graph", None)
+    return as_scores(model, main_way_out(model(x)))
+
+
+def as_scores(model: nn.Module, out: Tensor) -> Tensor:
+    """What came out of a model's main way, as `answer` gives it."""
+    out, graph = out.float(), getattr(model, "graph", None)
     ends = graph is not None and graph[graph.taps["out"]].op == Activation("softmax")
     return out.log() if ends else out
 

@@ -1,0 +1,184 @@
+"""What every method of attribution asks of a network: the scores of some images, for one class each, and how those
+scores follow what they are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from striate.blueprint import NotFound, Refusal
+from striate.blueprint.said import counted
+from striate.judging.trained import as_scores
+from striate.visualize.watching import OUT, undisturbed
+
+CELLS = 1 << 19  # of images whose gradients are worked out at once: 10 of 224×224
+Target = int | str | Sequence[int | str] | Tensor | None
+Tick = Callable[[int], None]
+Look = Callable[[Tensor, Tensor | None], "Heat"]
+
+
+class Heat(NamedTuple):
+    """How much each place of N images matters for one class of each, on the CPU.
+
+    `values` float32 N×H×W, at the images' size; `targets` int64 N, the classes; `scores` float32 N, theirs before any
+    soft-max, and `shares` the probabilities. Where a method has them: `channels` N×C×H×W, each colour's part; `cells`
+    N×h×w, the map of `layer` before it was enlarged; `error` N, what the parts lack of adding up (completeness).
+    """
+
+    method: str
+    values: Tensor
+    targets: Tensor
+    scores: Tensor
+    shares: Tensor
+    channels: Tensor | None = None
+    cells: Tensor | None = None
+    layer: str = ""
+    error: Tensor | None = None
+
+
+class Asked(NamedTuple):
+    """N images' scores N×classes, float32, and the class that is asked for of each, int64 N."""
+
+    scores: Tensor
+    targets: Tensor
+
+    @property
+    def of(self) -> Tensor:
+        """The score of each image's class, N."""
+        return self.scores.gather(1, self.targets[:, None])[:, 0]
+
+    def heat(self, method: str, values: Tensor, **more: Any) -> Heat:
+        """Their answer; `values` float N×H×W. Raises Refusal where it is not of numbers."""
+        if values.isnan().any():
+            raise Refusal(
+                f"Cannot show {method}: {counted(int(values.isnan().sum()), 'value')} of its map are not numbers.",
+                ways="Somewhere a gradient overflows: float32 has more room than float16.",
+            )
+        shares = self.scores.detach().softmax(1).gather(1, self.targets[:, None])[:, 0]
+        heat = Heat(method, values.float(), self.targets, self.of, shares, **more)
+        return Heat._make(part.detach().cpu() if isinstance(part, Tensor) else part for part in heat)
+
+
+@contextmanager
+def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
+    """The images as the model reads them, of its dtype, on its device, apart from whatever they came from; meanwhile
+    gradients are on, and the model is undisturbed. Raises Refusal for what is no image, or not of numbers.
+    """
+    if x.ndim != 4 or not len(x):
+        shape = "×".join(map(str, x.shape))
+        raise Refusal(f"Cannot look at images of {shape or 'no size'}.", ways="N×C×H×W: x[None] makes one of an image.")
+    if not x.is_floating_point():
+        raise Refusal(f"Cannot look at {x.dtype} images.".replace("torch.", ""), ways="Normalise them: images.seen")
+    if (bad := ~x.isfinite().flatten(1).all(1)).any():
+        first = int(bad.nonzero()[0])
+        count = int((~x[first].isfinite()).sum())
+        raise Refusal(f"Cannot look at image {first}: {count:,} of its {x[first].numel():,} values are no numbers.")
+    first_parameter = next((p for p in model.parameters() if p.is_floating_point()), x)
+    with torch.inference_mode(False), torch.enable_grad(), undisturbed(model):
+        yield x.detach().to(first_parameter.device, first_parameter.dtype, copy=True)
+
+
+def numbered(model: nn.Module, target: Target, count: int) -> Tensor | None:
+    """A class for each of `count` images, int64; None where the network's own answer is meant. Raises Refusal."""
+    if target is None:
+        return None
+    one = isinstance(target, int | str) or (isinstance(target, Tensor) and not target.ndim)
+    wanted: list[Any] = [target] * count if one else list(target)  # type: ignore[arg-type]
+    if len(wanted) != count:
+        raise Refusal(
+            f"Cannot look for {len(wanted)} classes in {counted(count, 'image')}: one for each, or one for all."
+        )
+    return torch.tensor([_number(model, which) for which in wanted])
+
+
+def _number(model: nn.Module, which: int | str | Tensor) -> int:
+    if not isinstance(which, str):
+        return int(which)
+    classes = getattr(model, "metadata", {}).get("classes") or ()
+    if which in classes:
+        return int(classes.index(which))
+    if which.isdecimal():
+        return int(which)
+    if not classes:
+        raise Refusal(f'Cannot look for "{which}": this model has no names for its classes.', ways="A number from 0.")
+    raise NotFound("class", which, classes)
+
+
+def ask(model: nn.Module, x: Tensor, targets: Tensor | None) -> Asked:
+    """Run the model. Raises Refusal where it does not answer with scores, N×classes, or has no such class."""
+    out: Any = model(x)
+    out = out.get(OUT) if isinstance(out, dict) else out
+    if isinstance(out, Tensor) and out.ndim > 2 and out.shape[2:].numel() == 1:
+        out = out.flatten(1)
+    if not isinstance(out, Tensor) or out.ndim != 2:
+        what = f"a tensor of {'×'.join(map(str, out.shape))}" if isinstance(out, Tensor) else type(out).__name__
+        raise Refusal(
+            f"Cannot ask {type(model).__name__} for a class: it answers with {what}.",
+            ways="Scores N×classes are wanted.",
+        )
+    if not out.is_floating_point():
+        raise Refusal(
+            f"Cannot attribute {type(model).__name__}'s answer: it is {str(out.dtype).removeprefix('torch.')}, "
+            "which has no gradient.",
+            ways="Scores N×classes are wanted, before a class is chosen.",
+        )
+    scores = as_scores(model, out)
+    if scores.isnan().any():
+        raise Refusal("Cannot ask this model: its answers are not numbers.", ways="Its weights are damaged.")
+    classes = scores.shape[1]
+    if targets is None:
+        return Asked(scores, scores.detach().argmax(1))
+    if beyond := [int(t) for t in targets if not 0 <= int(t) < classes]:
+        raise Refusal(
+            f"Cannot look for class {beyond[0]}: the network tells {classes:,} classes apart.",
+            ways=f"0 to {classes - 1}.",
+        )
+    return Asked(scores, targets.to(scores.device))
+
+
+def slope(model: nn.Module, asked: Asked, x: Tensor, of: Tensor, what: str = "the image") -> Tensor:
+    """How the scores asked for follow `of`, a value of that shape on the way from x to them. Raises Refusal where
+    there is no gradient, with the reason.
+    """
+    total = asked.of.sum()
+    found = torch.autograd.grad(total, of, allow_unused=True)[0] if total.requires_grad else None
+    if found is None:
+        raise _no_gradient(model, asked, x, what)
+    return found
+
+
+def _no_gradient(model: nn.Module, asked: Asked, x: Tensor, what: str) -> Refusal:
+    """Why: tried with other images."""
+    with torch.no_grad():
+        other = ask(model, x.detach().flip(3) + x.detach().std(), asked.targets)
+    fact = f"{type(model).__name__} gives no gradient"
+    if torch.equal(other.scores, asked.scores.detach()):
+        return Refusal(f"{fact}: its answer is the same whatever the image.", ways="Is the image used at all?")
+    return Refusal(
+        f"{fact}: its answer follows from the image, but there is no path back to {what}.",
+        "On the way values were detached, made without gradients (no_grad) or whole numbers.",
+        'method="occlusion" needs no gradient.',
+    )
+
+
+def each(
+    model: nn.Module, x: Tensor, target: Target, look: Look, at_once: int | None = None, tick: Tick = lambda done: None
+) -> Heat:
+    """What `look` finds in the images, N×C×H×W: a few at a time, with the classes asked for of them (None: the
+    network's own). `tick` is told how many are done.
+    """
+    found: list[Heat] = []
+    with asking(model, x) as images:
+        targets = numbered(model, target, len(x))
+        few = at_once or max(1, CELLS // (x.shape[2] * x.shape[3]))
+        for start in range(0, len(x), few):
+            stop = min(start + few, len(x))
+            found.append(look(images[start:stop], None if targets is None else targets[start:stop]))
+            tick(stop)
+    columns = zip(*found, strict=True)
+    return Heat._make(torch.cat(c) if isinstance(c[0], Tensor) else c[0] for c in columns)

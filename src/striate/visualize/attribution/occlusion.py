@@ -1,0 +1,108 @@
+"""Attribution by covering the image: how much of the score is lost without each part of it. Needs no gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from striate.blueprint import Refusal
+from striate.visualize.attribution.asked import CELLS, Heat, Target, Tick, ask, each
+
+SHARE = 7  # a window is a seventh of the image's side
+Sides = int | tuple[int, int]
+
+
+class Windows(NamedTuple):
+    """What is covered, one after another: `size` rows and columns, every `stride`; the last may reach over the edge."""
+
+    image: tuple[int, int]
+    size: tuple[int, int]
+    stride: tuple[int, int]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        sides = zip(self.image, self.size, self.stride, strict=True)
+        return tuple(ceil((side - size) / stride) + 1 for side, size, stride in sides)  # type: ignore[return-value]
+
+    def __iter__(self) -> Iterator[tuple[slice, slice]]:  # type: ignore[override]
+        down, across = self.counts
+        for i in range(down * across):
+            top, left = i // across * self.stride[0], i % across * self.stride[1]
+            yield slice(top, top + self.size[0]), slice(left, left + self.size[1])
+
+    def spread(self, lost: Tensor) -> Tensor:
+        """From what each window of N images cost, N×windows, to N×H×W: the mean of the windows over each place."""
+        grid = lost.view(-1, 1, *self.counts)
+        ones = lost.new_ones(1, 1, *self.size)
+        over = F.conv_transpose2d(torch.cat([grid, torch.ones_like(grid[:1])]), ones, stride=self.stride)
+        height, width = self.image
+        total = over[:, 0, :height, :width]
+        return total[:-1] / total[-1]
+
+
+def occlusion(
+    model: nn.Module,
+    x: Tensor,
+    target: Target = None,
+    *,
+    window: Sides | None = None,
+    stride: Sides | None = None,
+    fill: float = 0.0,
+    at_once: int | None = None,
+    tick: Tick = lambda done: None,
+) -> Heat:
+    """What the score loses while a window of the image is `fill` (0, the mean colour); for each place the mean of the
+    windows over it (Zeiler and Fergus 2013, arXiv 1311.2901, section 4.2, of the score). Windows are a seventh of the
+    image's side, every half of one, where not said. `tick` is told of images.
+    """
+    windows = _windows(x, window, stride)
+
+    def look(x: Tensor, targets: Tensor | None) -> Heat:
+        with torch.inference_mode():
+            asked = ask(model, x, targets)
+            covered = _covered(model, x, asked.targets, windows, fill, at_once)
+            lost = asked.of - covered
+            return asked.heat("occlusion", windows.spread(lost[None]))
+
+    return each(model, x, target, look, 1, tick)
+
+
+def _windows(x: Tensor, window: Sides | None, stride: Sides | None) -> Windows:
+    image = (x.shape[-2], x.shape[-1])
+    size = _two(window) if window is not None else tuple(max(1, round(side / SHARE)) for side in image)
+    step = _two(stride) if stride is not None else tuple(max(1, side // 2) for side in size)
+    fits = all(1 <= s <= w <= side for s, w, side in zip(step, size, image, strict=True))
+    if not fits:
+        raise Refusal(
+            f"Cannot cover an image of {image[0]}×{image[1]} with windows of {size[0]}×{size[1]} every "
+            f"{step[0]}×{step[1]}.",
+            ways="1 ≤ stride ≤ window ≤ image, so that every place is covered.",
+        )
+    return Windows(image, size, step)  # type: ignore[arg-type]
+
+
+def _two(sides: Sides) -> tuple[int, int]:
+    return (sides, sides) if isinstance(sides, int) else sides
+
+
+def _covered(
+    model: nn.Module, x: Tensor, targets: Tensor, windows: Windows, fill: float, at_once: int | None
+) -> Tensor:
+    """The score of one image, 1×C×H×W, with each window covered: one number a window."""
+    places = [*windows]
+    few = min(len(places), at_once or max(1, CELLS // (x.shape[2] * x.shape[3])))
+    images = x.expand(few, -1, -1, -1).contiguous(memory_format=torch.channels_last)
+    scores = []
+    for start in range(0, len(places), few):
+        part = places[start : start + few]
+        for image, (rows, columns) in zip(images, part, strict=False):
+            image[:, rows, columns] = fill
+        scores.append(ask(model, images[: len(part)], targets.expand(len(part))).of)
+        for image, (rows, columns) in zip(images, part, strict=False):
+            image[:, rows, columns] = x[0, :, rows, columns]
+    return torch.cat(scores)
