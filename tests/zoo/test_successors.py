@@ -250,3 +250,14 @@ def test_a_width_that_is_none(call: str, says: str) -> None:
     with pytest.raises(CannotMake) as refused:
         zoo.call(call)
     assert str(refused.value).startswith(says)
+
+
+def test_airbench_whitens_patches_and_pools_the_odd_row_away() -> None:
+    """Jordan 2024, section 3: twelve numbers are in a 2×2 patch of three colours, and each eigenvector comes twice."""
+    graph = graph_of("airbench94")
+    convs = [node for node in graph if isinstance(node.op, Conv)]
+    assert [node.output.channels for node in convs] == [2 * 3 * 2 * 2, 64, 64, 256, 256, 256, 256]
+    assert [node.output.height for node in convs] == [31, 31, 15, 15, 7, 7, 3]
+    assert [bool(node.op.bias) for node in convs] == [True] + [False] * 6
+    assert round(graph.parameters / 1e6, 2) == 1.97
+    assert graph_of("airbench94", Volume(3, 24, 24)).output == (10, 1, 1)

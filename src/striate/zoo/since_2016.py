@@ -22,6 +22,7 @@ NASNET = "Zoph, Vasudevan, Shlens, Le: Learning Transferable Architectures, CVPR
 SENET = "Hu, Shen, Sun: Squeeze-and-Excitation Networks, CVPR 2018, arXiv 1709.01507"
 MNASNET = "Tan et al.: MnasNet: Platform-Aware Neural Architecture Search for Mobile, CVPR 2019, arXiv 1807.11626"
 EFFICIENTNET = "Tan, Le: EfficientNet: Rethinking Model Scaling for ConvNets, ICML 2019, arXiv 1905.11946"
+AIRBENCH = "Jordan: 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, 2024, arXiv 2404.00498"
 
 BOARD, LARGE = Volume(48, 19, 19), Volume(3, 299, 299)
 TIMM = "timm 1.0.31"
@@ -170,5 +171,13 @@ NETWORKS: tuple[Network, ...] = (
         ("efficientnet_b5", Volume(3, 456, 456), 30_389_784, 10_266_384_752, TORCHVISION, tv(83.444, 96.628), ""),
         ("efficientnet_b6", Volume(3, 528, 528), 43_040_704, 19_067_593_536, TORCHVISION, tv(84.008, 96.916), ""),
         ("efficientnet_b7", Volume(3, 600, 600), 66_347_960, 37_745_884_192, TORCHVISION, tv(84.122, 96.908), ""),
+    ),
+    *rows(
+        *("airbench", 2024, AIRBENCH),
+        (
+            *("airbench94", TINY, 1_972_792, 118_147_360, ""),
+            *(cifar(6.0, "the title"), "in seconds; its first layer's filters come from the images"),
+        ),
+        classes=10,
     ),
 )
