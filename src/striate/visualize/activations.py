@@ -181,5 +181,5 @@ def _told_of(model: nn.Module, x: Tensor, names: Sequence[str] | dict[str, str],
 def _not_finite(name: str) -> Refusal:
     return Refusal(
         f"Cannot see {name}: its values are not finite.",
-        ways="The first layer where that is so says where it begins; striate.trace and sanity checks help.",
+        ways="statistics(model, x) names the first layer of which that is so.",
     )
