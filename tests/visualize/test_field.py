@@ -209,9 +209,9 @@ def test_the_field_of_a_pool_over_everything() -> None:
     assert effective(model, torch.randn(3, 1, 8, 8), "mean:1").shares.shape == (8, 8)
 
 
-def test_fields_as_pictures(squeezenet: Network, shared: Path, golden_picture: Callable[[str, bytes], None]) -> None:
-    photos = sorted((shared / "hymenoptera" / "val" / "bees").glob("*.jpg"))[:3]
-    look = seen(squeezenet, photos)
-    counts = effective(squeezenet, look.x, "body.8.expand@2,20")
-    golden_picture("field-squeezenet", draw_field(counts.sight, look.pixels[0], counts))
+def test_fields_as_pictures(resnet: Network, shared: Path, golden_picture: Callable[[str, bytes], None]) -> None:
+    photos = sorted((shared / "hymenoptera" / "val" / "bees").glob("*.jpg"))[:8]
+    look = seen(resnet, photos)
+    counts = effective(resnet, look.x, "stage2.2.act@2,6")
+    golden_picture("field-resnet20", draw_field(counts.sight, look.pixels[0], counts))
     assert draw_field(counts.sight, look.pixels[0]).startswith(b"\x89PNG")
