@@ -21,12 +21,9 @@ JOINS = {
     "add": lambda values: reduce(torch.add, values),
     "multiply": lambda values: reduce(torch.mul, values),
 }
-FRESH = (
-    L.Conv,
-    L.Linear,
-    L.BatchNorm,
-    L.LocallyConnected,
-)  # layers whose output is a tensor of its own, which they do not need for their gradient
+# Layers whose output is a tensor of its own, which they do not need for their gradient. (A Linear's is a view, and to
+# change one in place takes autograd longer than a copy.)
+FRESH = (L.Conv, L.BatchNorm, L.LocallyConnected)
 
 
 class Network(nn.Module):

@@ -114,6 +114,7 @@ def together(modules: list[nn.Module]) -> bool:
         and {conv.stride, conv.dilation, (conv.groups, 1)} == {(1, 1)}
         and isinstance(conv.padding, tuple)
         and conv.padding_mode == "zeros"
+        and all(side % 2 for side in conv.kernel_size)
         and type(conv.weight) is nn.Parameter
         and conv.weight.dtype is torch.float32
         and conv.weight.requires_grad
