@@ -224,7 +224,8 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
             state.optimiser.step()
             if looked:
                 flow = Flow(epoch, state.step + 1, glance(course.model, x, before, course.dtype))
-            state.optimiser.zero_grad()
+            for parameter in trained:
+                parameter.grad = None  # as zero_grad does, which takes longer
             state.step, taken = state.step + 1, taken + len(parts)
             state.dealt = first + taken + sum(of == epoch for of, _ in batches.undealt)
             state.losses, state.seen = state.losses + value * seen, state.seen + seen
