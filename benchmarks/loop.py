@@ -1,8 +1,8 @@
 """What does the loop cost over a bare torch loop, and for how long do checkpoints hold training up?
 
-The loop: LeNet-5 at batch 128 in float32, the same batches and network on both sides, torch's own fused AdamW on the bare
-one, batches made beforehand; with a folder (the log, a checkpoint every 30 seconds) and without. Then a network of one linear layer on
-images of one pixel, where a step is hardly anything but the loop: what it costs in microseconds.
+The loop: LeNet-5 at batch 128 in float32, the same batches and network on both sides, torch's own fused AdamW on the
+bare one, batches made beforehand; with a folder (the log, a checkpoint every 30 seconds) and without. Then a network of
+one linear layer on images of one pixel, where a step is hardly anything but the loop: what it costs in microseconds.
 Checkpoints: the gap from step to step where one is begun and while it is written, against the median of the others.
 
     python benchmarks/loop.py [rounds] [seconds for each network's checkpoints]
