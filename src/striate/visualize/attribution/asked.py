@@ -111,7 +111,11 @@ def _number(model: nn.Module, which: int | str | Tensor) -> int:
 
 def ask(model: nn.Module, x: Tensor, targets: Tensor | None) -> Asked:
     """Run the model. Raises Refusal where it does not answer with scores, N×classes, or has no such class."""
-    out: Any = model(x)
+    return answered(model, model(x), targets)
+
+
+def answered(model: nn.Module, out: Any, targets: Tensor | None) -> Asked:
+    """What came out of the model, as `ask` gives it."""
     out = out.get(OUT) if isinstance(out, dict) else out
     if isinstance(out, Tensor) and out.ndim > 2 and out.shape[2:].numel() == 1:
         out = out.flatten(1)
