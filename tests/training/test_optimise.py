@@ -190,4 +190,4 @@ def test_the_ledger_knows_what_is_remembered(name: str) -> None:
 
 
 def test_the_default_is_adamw() -> None:
-    assert type(optimizer(small(), Recipe())) is torch.optim.AdamW
+    assert isinstance(optimizer(small(), Recipe()), torch.optim.AdamW)

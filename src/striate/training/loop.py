@@ -19,6 +19,7 @@ from striate.blueprint.modelfile import MODEL
 from striate.data import Splits
 from striate.judging.metrics import evaluate
 from striate.training.average import Average
+from striate.training.captured import BEHIND, Late, captured, unasked
 from striate.training.checkpoint import Writer, forget
 from striate.training.diverged import diverged, leaps, leapt
 from striate.training.events import Control, Done, Epoch, Event, Flow, Kept, Started, Step, Warning
@@ -27,16 +28,16 @@ from striate.training.flow import alarms, glance, news, weights
 from striate.training.lesson import Lesson, lesson, provenance
 from striate.training.logs import checked
 from striate.training.loss import class_weights, loss_of
-from striate.training.optimise import cuts, optimizer, rate
-from striate.training.prepare import frozen, prepared
+from striate.training.optimise import cuts, optimizer, put, rate
+from striate.training.prepare import drawn_here, frozen, prepared
 from striate.training.ranks import Ranks, alone_until, device_here, here, synced, together
 from striate.training.recipe import Recipe, revised
 from striate.training.run import claim, recorded
 from striate.training.state import State
+from striate.training.whiten import whitened
 
 EVERY = 30.0  # seconds from checkpoint to checkpoint
 FLOW_EVERY = 200  # steps at least from one look at the flow to the next
-SMOOTH = 0.98  # how slowly the usual loss follows the loss
 
 
 def train(
@@ -70,6 +71,8 @@ def train(
     place = torch.device(device) if device else device_here()
     course = lesson(model, data, wanted, place, saved=out is not None, ranks=ranks)
     prepared(model, course.recipe)
+    if wanted.whiten and drawn_here(model):
+        whitened(model, wanted.whiten, course.learnt, course.preprocessing, wanted.seed)
     folder = claim(out) if out is not None and ranks.first else None
     run = Run(course, folder, control or Control(), checkpoint_every, tuple(logs))
     return run.recorded(lambda: begun(course))
@@ -155,7 +158,7 @@ def _written(run: Run, state: State, events: Iterator[Event]) -> Iterator[Event]
 
     def begin() -> list[Event]:
         nonlocal last, saved
-        last, saved, run.control.wanted = time.monotonic(), state.step, False
+        last, saved, run.control.wanted, state.settling = time.monotonic(), state.step, False, False
         return [*writer.begin(state.step, state.tensors(), lambda: run.said(state))]
 
     with closing(writer):
@@ -165,7 +168,8 @@ def _written(run: Run, state: State, events: Iterator[Event]) -> Iterator[Event]
             if isinstance(event, Step):  # only there is everything learnt, and nothing half learnt
                 yield from writer.done()
                 due = time.monotonic() - last >= run.every and (run.every == 0 or not writer.busy)
-                if due or run.control.wanted:
+                state.settling = due or run.control.wanted
+                if state.settling and not state.late:
                     yield from begin()
         if run.control.stopped and saved != state.step:
             yield from begin()
@@ -179,6 +183,9 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
     counts = counts.to(course.device) if counts is not None else None
     trained = [p for group in state.optimiser.param_groups for p in group["params"]]
     alarmed: set[tuple[str, str]] = set()
+    quick = captured(course, joined, state.optimiser, counts)
+    if not quick and (text := unasked(course)):
+        yield Warning(text)
     held, told, halts = [e.loss for e in state.epochs if e.loss is not None], 0, 0.0
     for epoch in range(state.epoch, course.recipe.epochs + 1):  # type: ignore[operator]
         course.model.train()
@@ -191,12 +198,24 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
             halt = not control.wait()
             paused += time.perf_counter() - waiting
             if halts or (halt and ranks.count == 1):  # several stop together, a step after the first was told
+                yield from _read(run, state)
                 yield from _stopgap(run, state)
                 return
             lr = control.lr or rate(recipe, state.step + 1, steps, cuts(recipe, held))
-            for group in state.optimiser.param_groups:
-                group["lr"] = lr * group.get("scale", 1.0)
+            put(state.optimiser, lr)
             _draw(recipe.seed, state.step, ranks)
+            looked = due and state.dealt + len(parts) >= len(batches)
+            if quick and not looked:
+                x, y = parts[0]
+                state.late.append(Late.sent(state.step + 1, epoch, lr, len(x), quick(x, y)))
+                state.step, state.dealt, taken = state.step + 1, state.dealt + 1, taken + 1
+                if state.average:
+                    state.average.update(course.model, state.step)
+                yield from map(Warning, quick.news())
+                yield from _read(run, state, 0 if state.settling else BEHIND)
+                continue
+            if state.late:
+                yield from _read(run, state)
             value, seen = 0.0, 0
             for place, (x, y) in enumerate(parts):
                 with torch.autocast(course.device.type, course.dtype, enabled=course.dtype != torch.float32):
@@ -219,7 +238,6 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 raise refusal
             if recipe.clip:
                 nn.utils.clip_grad_norm_(trained, recipe.clip)
-            looked = due and state.dealt + len(parts) >= len(batches)
             before = weights(course.model) if looked else {}
             state.optimiser.step()
             if looked:
@@ -228,11 +246,11 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 parameter.grad = None  # as zero_grad does, which takes longer
             state.step, taken = state.step + 1, taken + len(parts)
             state.dealt = first + taken + sum(of == epoch for of, _ in batches.undealt)
-            state.losses, state.seen = state.losses + value * seen, state.seen + seen
-            state.usual = value if state.usual == 0 else SMOOTH * state.usual + (1 - SMOOTH) * value
+            state.counted(value, seen)
             if state.average:
                 state.average.update(course.model, state.step)
             yield Step(state.step, epoch, value, lr, seen)
+        yield from _read(run, state)
         if flow:
             yield flow
             found = alarms(flow.layers, recipe.freeze, beginning=False)
@@ -258,6 +276,24 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
         state.begin(epoch + 1)
         if halts or (control.stopped and ranks.count == 1):
             return
+
+
+def _read(run: Run, state: State, leave: int = 0) -> Iterator[Event]:
+    """The steps whose loss is late, but for so many; the network has learnt from them already."""
+    course = run.course
+    while len(state.late) > leave:
+        late = state.late.popleft()
+        value, wrong = late.read(), None
+        if not isfinite(value):
+            x, _ = next(iter(course.batches.epoch(late.epoch)))
+            wrong = diverged(course.model, x, value, late.step, late.lr, _safe(run.folder, state.kept))
+        elif leaps(value, state.usual, len(course.learnt.classes), late.seen):
+            wrong = leapt(course.model, value, state.usual, late.step, late.lr, _safe(run.folder, state.kept))
+        if wrong:
+            yield Warning(str(wrong))
+            raise wrong
+        state.counted(value, late.seen)
+        yield Step(late.step, late.epoch, value, late.lr, late.seen)
 
 
 def _together(batches: Iterator[Any], count: int) -> Iterator[list[Any]]:
@@ -324,8 +360,9 @@ def _as_good(now: Epoch, highest: float, held: int) -> bool:
 
 def _not_finite(model: nn.Module) -> str:
     """The first weight or statistic that is no longer a number; "" where all are."""
-    state = ((name, tensor) for name, tensor in model.state_dict().items() if tensor.is_floating_point())
-    return next((name for name, tensor in state if not tensor.isfinite().all()), "")
+    state = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    finite = torch.stack([tensor.isfinite().all() for tensor in state.values()]).tolist() if state else []  # asked once
+    return next((name for name, fine in zip(state, finite, strict=True) if not fine), "")
 
 
 def _saved(run: Run, model: nn.Module, now: Epoch) -> Kept:

@@ -16,13 +16,13 @@ LEAST = 1e-7  # of a norm that is divided by
 
 
 @torch.no_grad()
-def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32, times: int = TIMES) -> Tensor:
     """Nearly the nearest semi-orthogonal matrices of B×rows×columns, by Newton and Schulz: singular values near 1."""
     a, b, c = QUINTIC
     tall = matrices.shape[1] > matrices.shape[2]
     x = (matrices.mT if tall else matrices).to(dtype)
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=LEAST)
-    for _ in range(TIMES):
+    for _ in range(times):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.mT if tall else x).to(matrices.dtype)
@@ -49,6 +49,8 @@ class Muon(torch.optim.Optimizer):
         second: float = 0.999,
         eps: float = 1e-8,
         matrices: Collection[int] = (),
+        times: int = TIMES,
+        unit: bool = False,
     ) -> None:
         split = [
             {**group, "params": part, "muon": here}
@@ -57,6 +59,7 @@ class Muon(torch.optim.Optimizer):
             if (part := [p for p in group["params"] if (id(p) in matrices) == here])
         ]
         super().__init__(split, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "second": second, "eps": eps})
+        self.times, self.unit = times, unit
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -71,13 +74,18 @@ class Muon(torch.optim.Optimizer):
         gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         ways = torch._foreach_lerp(gradients, momenta, group["momentum"]) if group["nesterov"] else momenta
+        if self.unit:
+            for p, length in zip(parameters, torch._foreach_norm(parameters), strict=True):
+                p.mul_(len(p) ** 0.5 / length.clamp(min=LEAST))
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
         alike: dict[Any, list[tuple[Tensor, Tensor]]] = defaultdict(list)  # many small products at once
         for p, way in zip(parameters, ways, strict=True):
             alike[p.shape, p.device].append((p, way.flatten(1)))
         for (shape, device), pairs in alike.items():
-            moves = orthogonal(torch.stack([way for _, way in pairs]), products(device))
-            far = group["lr"] * 0.2 * max(moves.shape[1:]) ** 0.5
+            moves = orthogonal(torch.stack([way for _, way in pairs]), products(device), self.times)
+            far = group["lr"] * (1 if self.unit else 0.2 * max(moves.shape[1:]) ** 0.5)
+            if isinstance(far, Tensor):  # on a GPU, where nobody waits to read it
+                moves, far = moves * far, 1
             for (p, _), move in zip(pairs, moves, strict=True):
                 p.sub_(move.view(shape), alpha=far)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from math import cos, inf, pi, prod
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from striate.training.muon import Muon
 from striate.training.recipe import Recipe
+from striate.training.stepping import SGD, AdamW
 
 BETTER = 1e-4  # by this share a loss must be lower than the lowest to count as lower, as torch has it
 
@@ -71,23 +73,48 @@ def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     plain = {name for name, p in trained if p.ndim < 2 or name.endswith("bias")}
     spared = set() if recipe.decay_all else plain
+    alike: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
+    for name, p in trained:
+        alike[0.0 if name in spared else recipe.weight_decay, recipe.rate_of(name)].append(p)
+    there = bool(trained) and trained[0][1].is_cuda  # then steps may be captured: what changes must lie on the GPU
     groups: list[dict[str, Any]] = [
-        {"params": [p for name, p in trained if name not in spared], "weight_decay": recipe.weight_decay},
-        {"params": [p for name, p in trained if name in spared], "weight_decay": 0.0},
+        {
+            "params": alike[decay, scale],
+            "weight_decay": decay,
+            "scale": scale,
+            "lr": torch.tensor(recipe.lr * scale, device=trained[0][1].device) if there else recipe.lr * scale,
+        }
+        for decay, scale in sorted(alike, reverse=True)
     ]
-    groups = [group for group in groups if group["params"]]
     match recipe.optimizer:
         case "sgd":
             nesterov = recipe.nesterov and recipe.momentum > 0
-            return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov, fused=True)
+            return SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov, fused=True)
         case "rmsprop":
             how: dict[str, Any] = {"alpha": recipe.second, "eps": recipe.eps, "momentum": recipe.momentum}
-            return torch.optim.RMSprop(groups, recipe.lr, **how)
+            return torch.optim.RMSprop(groups, recipe.lr, capturable=there, **how)
         case "muon":
             matrices = {id(p) for name, p in trained if name not in plain and p.ndim in (2, 4)}
-            return Muon(groups, recipe.lr, recipe.momentum, recipe.nesterov, recipe.second, recipe.eps, matrices)
+            if recipe.unit:
+                matrices -= {id(p) for name, p in trained if p.ndim == 2}  # a head's length means something
+            how = {"times": recipe.quintics, "unit": recipe.unit}
+            moved = recipe.momentum, recipe.nesterov, recipe.second
+            return Muon(groups, recipe.lr, *moved, recipe.eps, matrices, **how)
         case _:
-            return torch.optim.AdamW(groups, recipe.lr, (recipe.momentum, recipe.second), recipe.eps, fused=True)
+            betas = recipe.momentum, recipe.second
+            return AdamW(groups, recipe.lr, betas, recipe.eps, fused=True, capturable=there)
+
+
+def put(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    """The learning rate of the next step, each group's share of it; on a GPU where it lies: a captured step reads it
+    there.
+    """
+    for group in optimiser.param_groups:
+        value = lr * group.get("scale", 1.0)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(value)
+        else:
+            group["lr"] = value
 
 
 def restore(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:

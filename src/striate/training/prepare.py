@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from math import prod, sqrt
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from striate.blueprint import NotFound
+from striate.blueprint import CannotTrain, NotFound
 from striate.nn.modules import DropPath
 from striate.training.recipe import GAUSSIAN, Recipe
 
@@ -25,9 +26,14 @@ def prepared(model: nn.Module, recipe: Recipe) -> None:
     Raises NotFound for a part of `ones` that the network does not have.
     """
     _dropped(model, recipe)
-    metadata = getattr(model, "metadata", {})
-    if recipe.initialise != "torch" and not any(metadata.get(source) for source in SOURCES):
+    if recipe.initialise != "torch" and drawn_here(model):
         initialised(model, recipe.initialise, recipe.ones, recipe.seed)
+
+
+def drawn_here(model: nn.Module) -> bool:
+    """Whether its weights come from nowhere else."""
+    metadata = getattr(model, "metadata", {})
+    return not any(metadata.get(source) for source in SOURCES)
 
 
 @torch.no_grad()
@@ -36,7 +42,9 @@ def initialised(model: nn.Module, word: str, ones: Sequence[str] = (), seed: int
 
     "he": normal, deviation sqrt(2 / inputs) (He et al. 2015, arXiv 1502.01852, equation 10); "xavier": uniform to
     sqrt(6 / (inputs + outputs)) (Glorot & Bengio 2010, equation 16); "lecun": uniform to 2.4 / inputs (LeCun et al.
-    1998, appendix A); "gaussian(d)": normal, deviation d. Raises NotFound.
+    1998, appendix A); "identity": uniform to 1/sqrt(inputs), but that a convolution's first filters pass its channels
+    on (Jordan 2024, arXiv 2404.00498, section 3.3), linear layers normal, deviation 1/inputs; "gaussian(d)": normal,
+    deviation d. Raises NotFound.
     """
     parts(model, ones)
     chance = torch.Generator().manual_seed(seed)
@@ -59,8 +67,20 @@ def _drawn(weight: Tensor, word: str, layer: nn.Module, chance: torch.Generator)
         return drawn.normal_(0.0, float(found[1]), generator=chance)
     if word == "he":
         return drawn.normal_(0.0, sqrt(2 / inputs), generator=chance)
+    if word == "identity" and weight.ndim == 2:
+        return drawn.normal_(0.0, 1 / inputs, generator=chance)
+    if word == "identity":
+        drawn.uniform_(-1 / sqrt(inputs), 1 / sqrt(inputs), generator=chance)
+        passes = type(layer) is nn.Conv2d and layer.groups == 1
+        return _passed_on(drawn) if passes and all(side % 2 for side in weight.shape[2:]) else drawn
     bound = sqrt(6 / (inputs + outputs)) if word == "xavier" else 2.4 / inputs
     return drawn.uniform_(-bound, bound, generator=chance)
+
+
+def _passed_on(filters: Tensor) -> Tensor:
+    """The first of them give each channel as it is."""
+    nn.init.dirac_(filters[: filters.shape[1]])
+    return filters
 
 
 def _fans(weight: Tensor, layer: nn.Module) -> tuple[int, int]:
@@ -85,8 +105,19 @@ def _dropped(model: nn.Module, recipe: Recipe) -> None:
 
 def frozen(model: nn.Module, recipe: Recipe) -> None:
     """The recipe's frozen parts stay as they are: no gradient, and norms that use the statistics they have, whatever
-    `model.train()` says. Raises NotFound for a part that the network does not have.
+    `model.train()` says; and parameters whose rate is 0 do. Raises NotFound for a part that the network does not have,
+    CannotTrain for a rate of none of its parameters, or where nothing is left to learn.
     """
+    names = [name for name, _ in model.named_parameters()]
+    for rate in recipe.rates:
+        pattern = rate.rpartition("=")[0]
+        if not any(fnmatchcase(name, pattern) for name in names):
+            near = ", ".join(names[:3])
+            raise CannotTrain(
+                f'Cannot train with the rate "{rate}": no parameter has such a name.', ways=f"They are {near}, …."
+            )
+    for name, parameter in model.named_parameters() if recipe.rates else ():
+        parameter.requires_grad_(recipe.rate_of(name) > 0)
     for module in parts(model, recipe.freeze):
         for parameter in module.parameters():
             parameter.requires_grad_(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -13,8 +14,10 @@ from striate.blueprint import CannotRead, CannotTrain, NotFound, Refusal
 LONGEST = 1 << 20  # bytes of a recipe file
 STEPS = 2500  # what small data gets where nobody says how many epochs; large data gets FEWEST epochs
 FEWEST, MOST = 10, 40
-INITIALISE = ("torch", "he", "xavier", "lecun", "gaussian(0.01)")
+INITIALISE = ("torch", "he", "xavier", "lecun", "identity", "gaussian(0.01)")
+MANY: dict[str, Any] = {"max_length": 1000}
 GAUSSIAN = re.compile(r"gaussian\((\d*\.?\d+(?:e-?\d+)?)\)")
+TIMES = re.compile(r"\d{0,9}\.?\d{1,9}(?:e-?\d)?")  # a factor of the learning rate
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Less = Annotated[float, Field(ge=0, lt=1)]
@@ -55,12 +58,17 @@ class Recipe(BaseModel):
         0.05, "adamw, muon: of the weights themselves; sgd, rmsprop: L2, by the gradient", ge=0, le=10
     )
     decay_all: bool = field(False, "whether norms and biases decay too")
+    rates: tuple[Name, ...] = field(
+        (), 'such as "*.bias=0.1", "fc.*=2": times lr, the first that fits; 0: stays', **MANY
+    )
+    quintics: int = field(5, "muon: how often a matrix is brought nearer to an orthogonal one", ge=1, le=100)
+    unit: bool = field(False, "muon: whether matrices keep the length sqrt(rows), and move by lr of it")
 
     schedule: Literal["one-cycle", "cosine", "constant", "step", "exponential", "plateau"] = field(
         "one-cycle", "how the learning rate falls"
     )
     warm_up: Share = field(0.2, "share of the steps on which it rises from 0")
-    milestones: tuple[Share, ...] = field((), "step: the shares of the steps after which it falls", max_length=1000)
+    milestones: tuple[Share, ...] = field((), "step: the shares of the steps after which it falls", **MANY)
     factor: Fall | tuple[Fall, ...] = field(0.1, "what is left at each fall; several: one for each milestone")
     every: float = field(1.0, "exponential: epochs between falls", gt=0, le=100_000)
     patience: int = field(5, "plateau: epochs in a row that may be no better", ge=0, le=100_000)
@@ -77,13 +85,19 @@ class Recipe(BaseModel):
         None, "decay of the average of the weights that is judged and kept; polyak: the mean of all"
     )
     clip: float | None = field(None, "the longest gradient, all weights together", gt=0, le=1e6)
-    freeze: tuple[Name, ...] = field((), "parts that stay as they are, statistics too", max_length=1000)
-    initialise: str = field("torch", "he, xavier, lecun, gaussian(0.01); torch: as torch has it", max_length=50)
-    ones: tuple[Name, ...] = field((), "parts whose biases start at 1", max_length=1000)
+    freeze: tuple[Name, ...] = field((), "parts that stay as they are, statistics too", **MANY)
+    initialise: str = field(
+        "torch", "he, xavier, lecun, identity, gaussian(0.01); torch: as torch has it", max_length=50
+    )
+    ones: tuple[Name, ...] = field((), "parts whose biases start at 1", **MANY)
+    whiten: str = field("", "the first convolution, whose filters then whiten patches of the images", max_length=200)
 
     validation: float = field(0.1, "share of the training images held out to choose the best epoch by", ge=0, lt=0.9)
     sync_norm: bool = field(False, "whether norms see the batch of all processes")
     precision: Literal["auto", "float32", "bfloat16"] = field("auto", "of products")
+    step: Literal["auto", "plain", "captured", "compiled"] = field(
+        "auto", "on a GPU: captured, repeated as one CUDA graph; compiled, its kernels, too"
+    )
     threads: int | None = field(None, "of the processor; none: as torch has it", ge=1, le=1024)
     seed: int = field(0, "the same one gives the same weights", ge=0, lt=1 << 31)
 
@@ -113,6 +127,15 @@ class Recipe(BaseModel):
             raise NotFound("initialisation", word, INITIALISE)
         return word
 
+    @field_validator("rates")
+    @classmethod
+    def _scaled(cls, rates: tuple[str, ...]) -> tuple[str, ...]:
+        for rate in rates:
+            name, _, times = rate.rpartition("=")
+            if not name or not TIMES.fullmatch(times):
+                raise CannotTrain(f"Cannot train with rates={rate!r}.", ways='It is written like this: "*.bias=0.1".')
+        return rates
+
     @model_validator(mode="after")
     def _agrees(self) -> Recipe:
         """What fields say of each other."""
@@ -128,6 +151,11 @@ class Recipe(BaseModel):
             fact = f"Cannot train with factor={list(falls)}: {self.schedule} wants {wanted}, one for each fall."
             raise CannotTrain(fact, ways="A single number serves all: factor=0.1.")
         return self
+
+    def rate_of(self, parameter: str) -> float:
+        """By what the learning rate of the parameter of that name is multiplied."""
+        pairs = (rate.rpartition("=") for rate in self.rates)
+        return next((float(times) for name, _, times in pairs if fnmatchcase(parameter, name)), 1.0)
 
     def epochs_for(self, examples: int) -> int:
         """How often each of so many training images is seen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from striate.training.average import Average
+from striate.training.captured import Late
 from striate.training.events import Epoch
 from striate.training.optimise import restore
 
+SMOOTH = 0.98  # how slowly the usual loss follows the loss
 NOTHING = Epoch(0, 0, 0, None, None, 0, 0)
 
 
@@ -31,6 +34,8 @@ class State:
     losses: float = 0.0  # of its images, added up
     seen: int = 0  # its images
     usual: float = 0.0  # the loss of late, smoothed
+    late: deque[Late] = field(default_factory=deque)  # steps done whose loss has not been read
+    settling: bool = False  # whether they are to be read before another step is begun
     epochs: list[Epoch] = field(default_factory=list)  # done
     kept: Epoch = NOTHING  # whose model is on the disk
     stopgap: Epoch | None = None  # in its place, where it was stopped in the first epoch
@@ -43,6 +48,11 @@ class State:
     @property
     def highest(self) -> float:
         return max((epoch.top1 or 0.0 for epoch in self.epochs), default=0.0)
+
+    def counted(self, value: float, seen: int) -> None:
+        """The loss of a step, and of how many images it is the mean."""
+        self.losses, self.seen = self.losses + value * seen, self.seen + seen
+        self.usual = value if self.usual == 0 else SMOOTH * self.usual + (1 - SMOOTH) * value
 
     def begin(self, epoch: int) -> None:
         self.epoch, self.dealt, self.losses, self.seen = epoch, 0, 0.0, 0
