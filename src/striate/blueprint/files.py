@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from pathlib import Path
@@ -18,7 +18,7 @@ REMEDIES = {  # for what the operating system refuses
 }
 
 
-Content = bytes | str | Sequence[bytes | memoryview]
+Content = bytes | str | Iterable[bytes | memoryview]  # the parts of an iterable may be made as they are asked for
 
 
 def write_atomically(path: str | os.PathLike[str], content: Content) -> Path:
@@ -60,7 +60,7 @@ def _is_outlet(path: str | os.PathLike[str]) -> bool:
     return os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode)
 
 
-def _replace(place: Path, parts: Sequence[bytes | memoryview]) -> None:
+def _replace(place: Path, parts: Iterable[bytes | memoryview]) -> None:
     draft = place.with_name(f".{place.name[:64]}.{os.urandom(4).hex()}.part")
     handle = os.open(
         draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -50,19 +50,20 @@ def write(folder: Path, step: int, tensors: Mapping[str, Tensor], said: Mapping[
     """On the disk when it returns; those older than the one before are gone then. Raises CannotWrite."""
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
-    parts, digest = _parts(tensors, json.dumps({"format": FORMAT, **said}, ensure_ascii=False)), hashlib.sha256()
-    for part in parts:
+    text, digest = json.dumps({"format": FORMAT, **said}, ensure_ascii=False), hashlib.sha256()
+    for part in _parts(tensors, text):
         digest.update(part)
-    path = write_atomically(place / f"{step:010}-{digest.hexdigest()[:DIGITS]}.safetensors", parts)
+    path = write_atomically(place / f"{step:010}-{digest.hexdigest()[:DIGITS]}.safetensors", _parts(tensors, text))
     for old in [*listed(folder)[KEPT:], *place.glob(".*.part")]:  # a .part: somebody was killed while writing it
         with suppress(OSError):
             old.unlink()
     return Checkpoint(path, step)
 
 
-def _parts(tensors: Mapping[str, Tensor], said: str) -> list[bytes | memoryview]:
-    """A .safetensors file: 8 bytes of length, the header, the tensors where they lie. The library's own `save` gives
-    the same, and holds the interpreter's lock while it copies all of it: the training would wait.
+def _parts(tensors: Mapping[str, Tensor], said: str) -> Iterator[bytes | memoryview]:
+    """A .safetensors file: 8 bytes of length, the header, the tensors one after the other, row by row, whatever their
+    layout. The library's own `save` gives the same, and holds the interpreter's lock while it copies all of it: the
+    training would wait.
     """
     header: dict[str, Any] = {"__metadata__": {"striate": said}}
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))  # each begins where it may
@@ -76,8 +77,9 @@ def _parts(tensors: Mapping[str, Tensor], said: str) -> list[bytes | memoryview]
         at += tensor.nbytes
     text = json.dumps(header, ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    numbers = [tensor.reshape(-1).view(torch.uint8).numpy().data for _, tensor in ordered]
-    return [len(text).to_bytes(8, "little") + text, *numbers]
+    yield len(text).to_bytes(8, "little") + text
+    for _, tensor in ordered:
+        yield tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
 def read(folder: Path) -> tuple[Snapshot | None, list[str]]:
@@ -121,7 +123,8 @@ def forget(folder: Path) -> None:
 class Writer:
     """Writes checkpoints beside the training, which gives a copy away and goes on. One at a time: the next waits.
 
-    The copy's memory is kept from one to the next: fresh pages would take longer than the copying.
+    The copy's memory is kept from one to the next: fresh pages would take longer than the copying. It has the layout of
+    what is copied: to change that takes five times as long, and is done while the training goes on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -141,7 +144,7 @@ class Writer:
         """Gives the checkpoint before, if this one had to wait for it. Raises what writing that raised."""
         before = self.finish()
         if self._copies.keys() != tensors.keys():
-            self._copies = {name: torch.empty(tensor.shape, dtype=tensor.dtype) for name, tensor in tensors.items()}
+            self._copies = {name: torch.empty_like(tensor, device="cpu") for name, tensor in tensors.items()}
         torch._foreach_copy_([self._copies[name] for name in tensors], list(tensors.values()))
         self._under_way = self._pool.submit(write, self.folder, step, self._copies, said())
         return before
