@@ -76,3 +76,23 @@ def test_a_convolution_is_a_matrix_of_filters() -> None:
     for one in pair:
         one.step()
     torch.testing.assert_close(conv.weight.flatten(1), linear.weight)
+
+
+def test_unit_matrices_keep_their_length_and_move_by_the_rate() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(64, 32, 3, bias=False)
+    optimiser = optimizer(conv, revised(optimizer="muon", lr=0.1, unit=True, weight_decay=0.0))
+    conv.weight.data.mul_(7)
+    conv.weight.grad = torch.randn_like(conv.weight)
+    before = conv.weight.detach() * 32**0.5 / conv.weight.norm()
+    optimiser.step()
+    move = (conv.weight.detach() - before).norm() / 32**0.5
+    assert 0.07 < move < 0.12  # singular values are 0.7 … 1.2
+    assert not optimizer(nn.Linear(4, 2, bias=False), revised(optimizer="muon", unit=True)).param_groups[0]["muon"]
+
+
+@pytest.mark.parametrize(("quintics", "least"), [(1, 0.0), (5, 0.6)])
+def test_each_quintic_brings_singular_values_nearer_to_one(quintics: int, least: float) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(muon.orthogonal(torch.randn(1, 32, 96), times=quintics))
+    assert (values.min() > 0.6) == (least > 0)

@@ -10,6 +10,7 @@ from torch import nn
 
 from striate.blueprint import (
     BatchNorm,
+    CannotTrain,
     Conv,
     Dropout,
     DropPath,
@@ -27,7 +28,7 @@ from striate.nn import build
 from striate.nn.modules import DropPath as Path
 from striate.training import revised
 from striate.training.loss import loss_of
-from striate.training.optimise import optimizer
+from striate.training.optimise import optimizer, put
 from striate.training.prepare import frozen, initialised, prepared
 
 
@@ -166,3 +167,36 @@ def test_a_frozen_norm_normalises_by_what_it_has() -> None:
 def test_a_part_that_is_not_there_is_named() -> None:
     with pytest.raises(NotFound, match=r'No part of the network "on". Near: one'):
         frozen(network(), revised(freeze="on"))
+
+
+def test_identity_passes_channels_on_and_keeps_the_head_small() -> None:
+    model = build(Seq(conv=Conv(32, 3, padding=1), mean=GlobalPool(), fc=Linear(10)), "16x8x8")
+    initialised(model, "identity")
+    x = torch.randn(2, 16, 8, 8)
+    torch.testing.assert_close(model.conv(x)[:, :16], x)
+    others = model.conv.weight[16:]
+    assert 0.9 / 12 < others.abs().max().item() <= 1 / 12  # 16·9 inputs
+    assert model.fc.weight.std().item() == pytest.approx(1 / 32, rel=0.15)
+
+
+def test_a_rate_of_0_holds_still_and_others_scale_the_step() -> None:
+    model = network()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    recipe = revised(rates="*.norm.weight=0, fc.*=0.5", optimizer="sgd", momentum=0.0, weight_decay=0.0)
+    frozen(model, recipe)
+    optimiser = optimizer(model, recipe)
+    for p in model.parameters():
+        p.grad = torch.ones_like(p) if p.requires_grad else None
+    put(optimiser, 0.1)
+    optimiser.step()
+    for name, p in model.named_parameters():
+        times = 0.0 if name.endswith("norm.weight") else 0.5 if name.startswith("fc.") else 1.0
+        torch.testing.assert_close(before[name] - p, torch.full_like(p, 0.1 * times), rtol=1e-4, atol=1e-6)
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    with pytest.raises(CannotTrain) as refused:
+        frozen(network(), revised(rates="norms=0"))
+    assert str(refused.value).startswith('Cannot train with the rate "norms=0": no parameter has such a name.')
+    with pytest.raises(CannotTrain, match="is written like this"):
+        revised(rates="fc.bias")

@@ -14,6 +14,7 @@ from striate.blueprint import CannotTrain
 from striate.data import Images, Preprocessing, Splits, Streamed, deal
 from striate.judging.asked import ask
 from striate.judging.calibration import Calibration, calibrated
+from striate.judging.shifted import SHIFTED, shifted
 from striate.judging.trained import answer, classes_of, main_way_out, preprocessing_of
 from striate.judging.views import Views
 
@@ -77,7 +78,8 @@ def evaluate(
 
     `preprocessing`: by default what comes with the data, or else what the model's file says. `dtype` is of products.
     With `views` ("ten-crop", "multi-crop", "grid", "dense", or a Views) the mean of the probabilities of several views
-    of each image is judged; they are cut out of the images as `data` has them.
+    of each image is judged; they are cut out of the images as `data` has them. "shifted" is for small resident ones: as
+    they are, moved by a cell, mirrored.
 
     Raises CannotTrain where the images are not what the model reads.
     """
@@ -87,6 +89,11 @@ def evaluate(
     if not len(images):
         raise CannotTrain(f"Cannot judge on {images.source}: there are no images.")
     preprocessing = preprocessing or preprocessing_of(model)
+    if views == SHIFTED:
+        if not isinstance(images, Images):
+            raise CannotTrain("Cannot move images by a cell that are not in memory.", ways="views=ten-crop is like it.")
+        shares = shifted(model, images, preprocessing, dtype)
+        return measured(shares, images.labels.to(shares.device), images.classes)
     if views is not None:
         asked = ask(model, images, Views(views) if isinstance(views, str) else views, preprocessing, dtype)
         return measured(asked.shares, asked.labels, images.classes)

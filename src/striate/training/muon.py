@@ -58,7 +58,8 @@ class Muon(torch.optim.Optimizer):
             for here in (True, False)
             if (part := [p for p in group["params"] if (id(p) in matrices) == here])
         ]
-        super().__init__(split, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "second": second, "eps": eps})
+        told = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "second": second, "eps": eps}
+        super().__init__(split, {**told, "fused": True})  # so that AdamW's count of steps is put where its weights are
         self.times, self.unit = times, unit
 
     @torch.no_grad()

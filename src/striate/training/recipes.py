@@ -44,6 +44,8 @@ NOTES = {  # what a paper leaves open, and what is not done here as it was
     "efficientnet": "Batch, epochs, warm-up, eps, label smoothing and averaging are left open: the authors' code's. "
     "Their searched AutoAugment is not here; TrivialAugment (Müller & Hutter 2021) stands in its place. Dropout is the "
     "network's: 0.2 for B0, 0.5 for B7.",
+    "airbench-2024": "For airbench94, on a GPU. The optimiser is that of the author's later airbench94_muon; what is "
+    "no convolution is AdamW's, where his is Nesterov's momentum, and the first layer's biases stay 0.",
     "fast-mnist": "Digits like MNIST's to 99 % on two cores, for networks like LeNet-5.",
     "fast-cifar": "Small pictures like CIFAR's on two cores within the hour, for networks like ResNet-20.",
 }
@@ -207,6 +209,27 @@ RECIPES: dict[str, Recipe] = {
             drop_path=0.2,
             augment="resized-crop, flip, trivial-augment",
             ema=0.9999,
+        ),
+        Recipe(
+            name="airbench-2024",
+            paper='Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498, section 3',
+            epochs=8,
+            batch_size=2000,
+            optimizer="muon",
+            lr=0.24,
+            momentum=0.6,
+            second=0.95,
+            weight_decay=0.0,
+            rates=("whiten.conv.*=0", "*.norm?.weight=0", "*.bias=0.1", "fc.weight=0.02"),
+            quintics=3,
+            unit=True,
+            warm_up=0.0,
+            label_smoothing=0.2,
+            augment="alternating-flip, mirrored-crop(2)",
+            initialise="identity",
+            whiten="whiten.conv",
+            validation=0.0,
+            precision="bfloat16",
         ),
         Recipe(
             name="fast-mnist",  # 98.94 % of images held out, 98.92 % without the crops (3 seeds)

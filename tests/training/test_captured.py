@@ -1,0 +1,118 @@
+"""Steps that are captured as CUDA graphs, against steps said in full; and what is said where they cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from small import network
+from striate.blueprint import CannotTrain, Conv, Dropout, GlobalPool, Linear, Relu, Seq
+from striate.data import Images, Preprocessing, Splits
+from striate.nn import load
+from striate.training import Checkpoint, Control, Done, Step, Warning, resume, train
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+PIXELS = torch.randint(256, (210, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+RULE = Preprocessing.fitting(1, (8, 8), None).measured(PIXELS)
+LABELS, NAMES = torch.arange(210) % 10, tuple("0123456789")
+DATA = Splits(Images(PIXELS, LABELS, NAMES, "noise"), Images(PIXELS[:10], LABELS[:10], NAMES, "noise"), RULE)
+HOW = {"epochs": 4, "batch_size": 16, "validation": 0.0, "precision": "float32", "lr": 0.01}
+
+
+def steps(model, **fields) -> list[Step]:
+    return [event for event in train(model, DATA, **HOW | fields) if isinstance(event, Step)]
+
+
+def warnings(**fields) -> list[str]:
+    return [event.text for event in train(network(), DATA, **HOW | fields) if isinstance(event, Warning)]
+
+
+def test_on_a_processor_nothing_is_captured_and_who_asked_for_it_is_told() -> None:
+    assert warnings(step="captured", device="cpu") == ["Steps are not captured: it runs on cpu."]
+    assert warnings(device="cpu") == []
+
+
+@gpu
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop", "muon"])
+def test_the_same_is_learnt_as_by_steps_said_in_full(optimizer: str) -> None:
+    one, other = network(), network()
+    mine = steps(one, optimizer=optimizer, clip=1.0, ema=0.9, device="cuda")
+    plain = steps(other, optimizer=optimizer, clip=1.0, ema=0.9, device="cuda", step="plain")
+    assert [(s.step, s.epoch, s.lr, s.examples) for s in mine] == [(s.step, s.epoch, s.lr, s.examples) for s in plain]
+    assert {s.examples for s in mine} == {15}
+    torch.testing.assert_close([s.loss for s in mine], [s.loss for s in plain], rtol=2e-3, atol=1e-4)
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=2e-2, atol=2e-3)
+
+
+@gpu
+def test_two_sizes_of_batch_are_two_graphs() -> None:
+    assert {s.examples for s in steps(network(), batch_size=20, device="cuda")} == {19, 20}
+
+
+@gpu
+def test_on_a_gpu_as_on_the_processor() -> None:
+    there = [s.loss for s in steps(network(), device="cuda", augment="padded-crop(1), flip")]
+    here = [s.loss for s in steps(network(), device="cpu", augment="padded-crop(1), flip")]
+    torch.testing.assert_close(there[:10], here[:10], rtol=1e-2, atol=1e-3)
+
+
+@gpu
+def test_a_network_that_asks_what_came_out_is_run_in_full_and_it_is_said() -> None:
+    class Asking(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum().item() > 1e9 else x * 1
+
+    model = network()
+    model.act1 = Asking()
+    events = list(train(model, DATA, **HOW, device="cuda"))
+    said = [event.text for event in events if isinstance(event, Warning)]
+    assert len(said) == 1
+    assert said[0].startswith("Steps are not captured: ")
+    assert isinstance(events[-1], Done)
+    assert events[-1].finished
+
+
+@gpu
+def test_dropout_draws_anew_at_each_captured_step() -> None:
+    model = network(Seq(conv=Conv(8, 3), act=Relu, drop=Dropout(0.5), pool=GlobalPool(), fc=Linear(10)))
+    losses = [s.loss for s in steps(model, device="cuda", lr=1e-9, epochs=8)]
+    of_batches = torch.tensor(losses).view(8, -1)
+    assert of_batches.mean(1).std() > 1e-4  # the weights hardly move: what differs was drawn
+
+
+@gpu
+@pytest.mark.parametrize("stop", [5, 23])
+def test_a_run_is_gone_on_with(tmp_path: Path, stop: int) -> None:
+    control, whole = Control(), network()
+    assert isinstance([*train(whole, DATA, **HOW, device="cuda", ema=0.9)][-1], Done)
+    for event in train(network(), DATA, **HOW, device="cuda", ema=0.9, out=tmp_path / "run", control=control):
+        if isinstance(event, Step) and event.step == stop:
+            control.stop()
+    on = list(resume(tmp_path / "run", DATA, device="cuda"))
+    assert isinstance(on[-1], Done)
+    logged = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    numbers = [line["step"] for line in logged if line["event"] == "step"]
+    assert numbers == list(range(1, 57))
+    again = load(tmp_path / "run" / "model.safetensors")
+    for a, b in zip(whole.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(a.cpu(), b, rtol=2e-2, atol=2e-3)
+
+
+@gpu
+def test_checkpoints_wait_for_the_losses_under_way(tmp_path: Path) -> None:
+    events = list(train(network(), DATA, **HOW, device="cuda", out=tmp_path / "run", checkpoint_every=0))
+    steps = 0
+    for event in events:
+        steps = event.step if isinstance(event, Step) else steps
+        if isinstance(event, Checkpoint):
+            assert event.step <= steps
+
+
+@gpu
+def test_a_loss_that_is_no_number_ends_it_though_it_is_read_late() -> None:
+    with pytest.raises(CannotTrain, match=r"Cannot go on from step \d+: the loss "):
+        steps(network(), device="cuda", lr=1e3, optimizer="sgd", epochs=20)
