@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from striate.training.checkpoint import listed
@@ -37,12 +39,23 @@ SAID = (
 )
 
 
-def torchrun(count: int, *arguments: object, folder: Path, **how: Any) -> subprocess.Popen[str]:
+def torchrun(
+    count: int, *arguments: object, folder: Path, program: tuple[str, ...] = ("-m", "striate"), **how: Any
+) -> subprocess.Popen[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    command = [*launcher, "-m", "striate", *map(str, arguments)]
+    command = [*launcher, *program, *map(str, arguments)]
     there = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=folder, env=there, **pipes, **how)
+
+
+LITTLE_MEMORY = """
+from striate.cli import main
+from striate.data import folder
+
+folder.fits = lambda wanted: False
+main()
+"""
 
 
 def losses(run: Path) -> list[float]:
@@ -134,3 +147,28 @@ def test_a_norm_over_one_process_is_torchs_own() -> None:
     x = torch.randn(7, 5, 4, 4)
     torch.testing.assert_close(ours(x), plain(x))
     torch.testing.assert_close(ours.running_var, plain.running_var)
+
+
+def test_a_process_whose_share_cannot_be_read_takes_part(tmp_path: Path) -> None:
+    """Nobody waits for it for ever; what it could not read weighs nothing."""
+    photos, rng = tmp_path / "photos", np.random.default_rng(0)
+    for name in ("ant", "bee"):
+        (photos / name).mkdir(parents=True)
+        for i in range(30):
+            pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(photos / name / f"{i:02}.jpg")
+    for name, i in (("ant", 3), ("bee", 17)):
+        (photos / name / f"{i:02}.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    (tmp_path / "net.txt").write_text(NETS["plain"].replace("linear 10", "linear 2"))
+    (tmp_path / "little_memory.py").write_text(LITTLE_MEMORY)
+    said = ("train", "net.txt", "--data", "photos", "--size", 32, "--epochs", 2, "--batch-size", 2, *SAID[:-2])
+    process = torchrun(2, *said, "--out", "run", folder=tmp_path, program=("little_memory.py",))
+    try:
+        told, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, told
+    assert "streamed from the disk" in told
+    steps = list(map(json.loads, (tmp_path / "run" / "log.jsonl").read_text().splitlines()))
+    seen = [line["examples"] for line in steps if line["event"] == "step"]
+    assert {1, 2} == {*seen}, "a batch of one image where the other's could not be read"

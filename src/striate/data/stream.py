@@ -118,10 +118,13 @@ class Stream:
         batch = self._lent(len(index))
         run = max(1, min(RUN, -(-self.size * self._ahead // (2 * self._threads))))
         parts = zip(index.split(run), batch.split(run), strict=True)
-        return _Making(place, index, batch, [pool.submit(self._decode, *part, number) for part in parts])
+        runs = [pool.submit(self._decode, *part, number) for part in parts if len(index)]  # few images, many processes
+        return _Making(place, index, batch, runs)
 
     def _finished(self, making: _Making, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batch, when all of it is decoded; none where nothing of it could be."""
+        """The batch, when all of it is decoded; none where nothing of it could be. (Of several processes each deals as
+        many as the others, one of no images where it must be: they would wait for each other.)
+        """
         lost = [skipped for run in making.runs for skipped in run.result()]
         torch.set_num_threads(torch.get_num_threads())  # what the pool's threads said of themselves is for them alone
         batch, which = making.batch, making.which
@@ -129,12 +132,13 @@ class Stream:
             self._told(skipped for skipped in lost if skipped)
             whole = torch.tensor([skipped is None for skipped in lost])
             batch, which = batch[whole], which[whole]
-        if not len(which):
+        if not len(which) and self.ranks == 1:
             self.undealt.append((number, making.place))
             return
         x = batch if batch.is_floating_point() else self.preprocessing.normalise(batch, self.device)
         y = self.images.labels.index_select(0, which).to(self.device)
-        yield mixed(x, y, len(self.images.classes), self.mix, Chance(self.seed, number, which))
+        mix = self.mix if len(which) else None
+        yield mixed(x, y, len(self.images.classes), mix, Chance(self.seed, number, which))
 
     def _told(self, lost: Iterator[Skipped]) -> None:
         self.skipped.update((str(skipped.path), skipped) for skipped in lost if str(skipped.path) not in self.skipped)

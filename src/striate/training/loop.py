@@ -218,20 +218,25 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 yield from _read(run, state)
             value, seen = 0.0, 0
             for place, (x, y) in enumerate(parts):
+                n = len(x)
+                if not n:  # of several processes one whose share could not be read: it weighs nothing, but takes part
+                    x, y = x.new_zeros(2, *x.shape[1:]), y.new_zeros(2, *y.shape[1:])
                 with torch.autocast(course.device.type, course.dtype, enabled=course.dtype != torch.float32):
                     outputs = joined(x)
                 loss = loss_of(outputs, y, recipe, counts)
                 del outputs
-                total, count, halts = ranks.sums(loss.item() * len(x), len(x), halt, device=course.device)
+                total, count, halts = ranks.sums(loss.item() * n, n, halt, device=course.device)
                 if not isfinite(total):
                     refusal = diverged(course.model, x, loss.item(), state.step + 1, lr, _safe(run.folder, state.kept))
                     yield Warning(str(refusal))
                     raise refusal
                 value, seen = value + total, seen + int(count)
                 with alone_until(place == len(parts) - 1, joined):
-                    share = len(x) * ranks.count / count / len(parts)  # 1 for who is alone: no operation is spent on it
+                    share = (
+                        n * ranks.count / max(count, 1) / len(parts)
+                    )  # 1 for who is alone: no operation is spent on it
                     (loss if share == 1 else loss * share).backward()
-            value /= seen
+            value /= max(seen, 1)
             if leaps(value, state.usual, len(course.learnt.classes), seen):
                 refusal = leapt(course.model, value, state.usual, state.step + 1, lr, _safe(run.folder, state.kept))
                 yield Warning(str(refusal))
