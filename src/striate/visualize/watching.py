@@ -7,8 +7,10 @@ what was kept, and gradients pass through both. Of a module that runs several ti
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -128,3 +130,62 @@ def value_of(found: dict[str, Tensor], inner: str, name: str = "") -> Tensor:
             ways="Name a layer that the network runs on an image.",
         )
     return found[inner]
+
+
+class _Enough(BaseException):
+    """All that is wanted has been seen; no error, and nobody else's to catch."""
+
+
+@contextmanager
+def as_far_as(model: nn.Module, names: Iterable[str]) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
+    """A way to run the model on x no further than these layers (as a user writes them) need, with gradients where they
+    are on: x -> their values by these names. Sizes of x that only later layers refuse are read.
+
+    One of ours is cut behind the last of them. Of any other the first run goes to its end, to learn how often each of
+    the layers runs; from then on a run is broken off once they have run as often. Raises NotFound, Refusal.
+    """
+    by_name = {name: known(model, name) for name in names}
+    inner, answered = {*by_name.values()}, OUT in by_name.values()
+    often, counts = Counter[str](), Counter[str]()
+
+    def count(name: str, value: Tensor) -> Tensor:
+        counts[name] += 1
+        if often and counts >= often:
+            raise _Enough
+        return value.clone()
+
+    short = upper(model, inner) if isinstance(model, Network) and not answered else model
+    with watched(short, inner, None if answered or short is not model else count) as found:
+
+        def run(x: Tensor) -> dict[str, Tensor]:
+            found.clear()
+            counts.clear()
+            try:
+                if answered:
+                    found[OUT] = answer(model, x)
+                else:
+                    short(x)
+            except _Enough:
+                pass
+            except RuntimeError:  # torch's, of shapes: of no matter behind the last of them
+                if inner - {*found}:
+                    raise
+            often.update(counts if not often else ())
+            return {name: value_of(found, inside, name) for name, inside in by_name.items()}
+
+        yield run
+
+
+def upper(model: Network, names: Iterable[str]) -> Network:
+    """The model as far as the last of these nodes, as a network whose parts are the model's own."""
+    wanted = {*names}
+    end = max(i for i, node in enumerate(model.graph.nodes) if node.name in wanted)
+    nodes = model.graph.nodes[: end + 1]
+    with torch.device("meta"):
+        made = Network(replace(model.graph, nodes=nodes, taps={OUT: nodes[end].name}))
+    for node in nodes[1:]:
+        if not isinstance(node.op, str) and node.twin is None:
+            room, _, leaf = node.name.rpartition(".")
+            setattr(made.get_submodule(room), leaf, model.get_submodule(node.name))
+    made.training = model.training  # of it alone: the parts have their own
+    return made
