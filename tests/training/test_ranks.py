@@ -154,14 +154,13 @@ def test_a_process_whose_share_cannot_be_read_takes_part(tmp_path: Path) -> None
     photos, rng = tmp_path / "photos", np.random.default_rng(0)
     for name in ("ant", "bee"):
         (photos / name).mkdir(parents=True)
-        for i in range(30):
+        for i in range(80):
             pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(photos / name / f"{i:02}.jpg")
-    for name, i in (("ant", 3), ("bee", 17)):
-        (photos / name / f"{i:02}.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    (photos / "ant" / "03.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
     (tmp_path / "net.txt").write_text(NETS["plain"].replace("linear 10", "linear 2"))
     (tmp_path / "little_memory.py").write_text(LITTLE_MEMORY)
-    said = ("train", "net.txt", "--data", "photos", "--size", 32, "--epochs", 2, "--batch-size", 2, *SAID[:-2])
+    said = ("train", "net.txt", "--data", "photos", "--size", 32, "--epochs", 1, "--batch-size", 2, *SAID[:-2])
     process = torchrun(2, *said, "--out", "run", folder=tmp_path, program=("little_memory.py",))
     try:
         told, _ = process.communicate(timeout=120)
