@@ -60,6 +60,21 @@ def cut_off(run: Path, data: Splits, after: int, **fields: Any) -> None:
     events.close()  # type: ignore[attr-defined]
 
 
+def test_two_processes_do_not_go_on_with_one_run(digits: Splits, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    events = train(network(NET), digits, out=run, checkpoint_every=0, **MANY)
+    assert len(list(islice((event for event in events if isinstance(event, Step)), 4))) == 4
+    before = (run / "log.jsonl").read_bytes()
+    other = subprocess.run([sys.executable, "-m", "striate", "resume", run], capture_output=True, text=True)
+    assert other.returncode == 2
+    assert other.stderr.startswith(f"Cannot go on with {run}: another process is training it now.")
+    assert (run / "log.jsonl").read_bytes() == before, "nothing was written"
+    assert listed(run)
+    events.close()  # type: ignore[attr-defined]
+    other = subprocess.run([sys.executable, "-m", "striate", "resume", run], capture_output=True, text=True)
+    assert other.returncode == 0, other.stderr
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_it_ends_with_the_same_bits(digits: Splits, tmp_path: Path, way: str) -> None:
     fields = MANY | WAYS[way]

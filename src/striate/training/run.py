@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from striate.blueprint import CannotWrite
+from striate.blueprint import CannotTrain, CannotWrite
 from striate.blueprint.files import unwritten, write_atomically
 from striate.blueprint.modelfile import MODEL
 from striate.training import logs
@@ -63,8 +63,45 @@ def recorded(
     """The same events, each written to the log as it comes, and the curves drawn; the recipe stands there from the
     start. A run that goes on `after` a step and an epoch keeps the log as far as that. `wanted`: further logs.
 
-    A new run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite.
+    A new run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite, and
+    CannotTrain where another process writes this run.
     """
+    with _alone(folder):
+        yield from _recorded(events, folder, recipe, after, wanted)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """As long as it lasts, or the process lives, nobody else writes this run: two would mix their logs and checkpoints.
+    Raises CannotTrain where somebody does. Where the system has no such locks, nobody is asked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CannotTrain(
+                    f"Cannot go on with {folder}: another process is training it now.",
+                    ways=f"Wait for it, or end it first; or begin from its model: striate train {folder} --data PATH.",
+                ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _recorded(
+    events: Generator[Event, None, None],
+    folder: Path,
+    recipe: Recipe,
+    after: tuple[int, int] | None,
+    wanted: Sequence[str],
+) -> Iterator[Event]:
     seen, drawn = Curves(), time.monotonic()
     try:
         write_atomically(folder / RECIPE, recipe.model_dump_json(indent=2) + "\n")
