@@ -74,3 +74,11 @@ def test_a_disk_that_fails_is_heard_of_at_the_next_look(tmp_path: Path, monkeypa
         writer.finish()
     writer.close()
     assert listed(tmp_path) == [kept.path]
+
+
+def test_what_is_not_finite_is_not_written(tmp_path: Path) -> None:
+    assert write(tmp_path, 1, {"model.a": torch.ones(3)}, {}) is not None
+    for value in (torch.nan, torch.inf):
+        assert write(tmp_path, 2, {"model.a": torch.tensor([1.0, value])}, {}) is None
+    assert [path.name[:10] for path in listed(tmp_path)] == ["0000000001"], "what can be gone on from still stands"
+    assert write(tmp_path, 3, {"model.a": torch.ones(3), "optimizer.0.exp_avg": torch.tensor([torch.inf])}, {})

@@ -46,8 +46,12 @@ def listed(folder: Path) -> list[Path]:
     return sorted((folder / FOLDER).glob("*-*.safetensors"), reverse=True)
 
 
-def write(folder: Path, step: int, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> Checkpoint:
-    """On the disk when it returns; those older than the one before are gone then. Raises CannotWrite."""
+def write(folder: Path, step: int, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> Checkpoint | None:
+    """On the disk when it returns; those older than the one before are gone then. None, and nothing is written, where a
+    weight or statistic is not finite: nobody could go on from there. Raises CannotWrite.
+    """
+    if not all(bool(tensor.isfinite().all()) for name, tensor in tensors.items() if not name.startswith("optimizer.")):
+        return None
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
     text, digest = json.dumps({"format": FORMAT, **said}, ensure_ascii=False), hashlib.sha256()
@@ -130,7 +134,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._pool = ThreadPoolExecutor(1, "checkpoint")
-        self._under_way: Future[Checkpoint] | None = None
+        self._under_way: Future[Checkpoint | None] | None = None
         self._copies: dict[str, Tensor] = {}
 
     @property
@@ -156,7 +160,8 @@ class Writer:
     def finish(self) -> list[Checkpoint]:
         """The one under way, waited for."""
         under_way, self._under_way = self._under_way, None
-        return [under_way.result()] if under_way else []
+        written = under_way.result() if under_way else None
+        return [written] if written else []
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
