@@ -80,7 +80,8 @@ def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
         raise Refusal(f"Cannot look at image {first}: {count:,} of its {x[first].numel():,} values are no numbers.")
     first_parameter = next((p for p in model.parameters() if p.is_floating_point()), x)
     with torch.inference_mode(False), torch.enable_grad(), undisturbed(model):
-        yield x.detach().to(first_parameter.device, first_parameter.dtype, copy=True)
+        apart = x.detach().to(first_parameter.device, first_parameter.dtype, copy=True)
+        yield apart.contiguous(memory_format=torch.channels_last)  # a processor's convolutions are quicker so
 
 
 def numbered(model: nn.Module, target: Target, count: int) -> Tensor | None:

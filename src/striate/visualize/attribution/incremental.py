@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -32,6 +33,21 @@ POINTWISE_FUNCTIONS = {
     F.relu, F.relu6, F.leaky_relu, F.elu, F.silu, F.gelu, F.hardswish, F.hardsigmoid, F.dropout, torch.relu,
     torch.sigmoid, torch.tanh, "relu", "sigmoid", "tanh", "contiguous",
 }  # fmt: skip
+ALIKE = {
+    nn.ReLU,
+    nn.ReLU6,
+    nn.Dropout,
+    nn.Identity,
+    nn.AdaptiveAvgPool2d,
+    nn.Flatten,
+    F.relu,
+    torch.relu,
+    "relu",
+    torch.flatten,
+    "flatten",
+    F.adaptive_avg_pool2d,
+    F.dropout,
+}
 JOINING = {operator.add, torch.add, "add", operator.mul, torch.mul, "mul", torch.cat, *JOINS.values()}
 APART = {  # done in place -> done apart
     operator.iadd: operator.add, operator.imul: operator.mul, torch.relu_: torch.relu, F.relu_: F.relu,
@@ -94,6 +110,35 @@ def _of_ours(model: Network) -> fx.GraphModule:
             made[node.name] = graph.call_module(node.twin or node.name, (read[0],))
     graph.output(made[model.graph.taps["out"]])
     return fx.GraphModule(model, graph)
+
+
+def narrowed(steps: fx.GraphModule, which: int) -> bool:
+    """Have the steps answer for one class only, where the last of them are a convolution for the classes and what
+    treats channels alike. Tells whether they do.
+    """
+    [output] = (node for node in steps.graph.nodes if node.op == "output")
+    node = output.args[0]
+    while isinstance(node, fx.Node) and len(node.all_input_nodes) == 1 and len(node.users) == 1:
+        module = steps.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if type(module) is nn.Conv2d and module.groups == 1:
+            steps.add_submodule("only_class", _only(module, which))
+            node.target = "only_class"
+            return True
+        if type(module) not in ALIKE and node.target not in ALIKE:
+            break
+        node = node.all_input_nodes[0]
+    return False
+
+
+def _only(conv: nn.Conv2d, which: int) -> nn.Conv2d:
+    """The part of a convolution that makes one of its channels."""
+    part = copy(conv)
+    part._parameters = {
+        name: None if value is None else nn.Parameter(value.detach()[which : which + 1], requires_grad=False)
+        for name, value in conv._parameters.items()
+    }
+    part.out_channels = 1
+    return part
 
 
 def known(steps: fx.GraphModule, x: Tensor) -> Known:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from striate.blueprint import Refusal
 from striate.visualize.attribution.asked import CELLS, Heat, Target, Tick, answered, ask, each
-from striate.visualize.attribution.incremental import Box, changed, known, program
+from striate.visualize.attribution.incremental import Box, changed, known, narrowed, program
 
 SHARE = 7  # a window is a seventh of the image's side
 NEAR = 1e-3  # of a score: how far apart two ways to it may be
@@ -110,11 +110,13 @@ def _covered(
 
     score = whole
     if (steps := program(model)) is not None:
+        only = narrowed(steps, int(targets[0]))
         of_image = known(steps, x)
+        classes = torch.zeros_like(targets) if only else targets
 
         def part(corners: Tensor) -> Tensor:
             out = changed(of_image, _box(x, windows, corners, fill))
-            return answered(model, out, targets.expand(len(corners))).of
+            return answered(model, out, classes.expand(len(corners))).of
 
         tried = corners[[0, -1]]
         if torch.allclose(whole(tried), part(tried), rtol=NEAR, atol=NEAR):
