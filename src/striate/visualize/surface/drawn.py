@@ -1,0 +1,200 @@
+"""Surfaces as pictures: contours with a training's way over them, a relief, two beside each other, lines.
+
+Colours and levels follow the loss's logarithm where it goes over a wide range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate.blueprint import Refusal
+from striate.blueprint.said import visible
+from striate.data.drawn import BLUE, FAINT, INK, ORANGE
+from striate.visualize import figures
+from striate.visualize.surface.grid import Surface
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDELY = 4.0  # times the lowest loss: from then on its logarithm is drawn
+LEVELS = 24
+ALONG = ("first direction", "second direction")
+BLANK = "#e4e7eb"
+LINES = ((BLUE, "-"), (ORANGE, "--"), (INK, ":"), (FAINT, "-."))
+
+
+class _Scale(NamedTuple):
+    """What several surfaces share: levels float R, and whether they are of logarithms."""
+
+    levels: Any
+    logarithmic: bool
+
+    def of(self, losses: Any) -> Any:
+        """Heights: the loss or its logarithm, cut at the ends of the scale."""
+        cut = np.clip(losses, self.levels[0], self.levels[-1])
+        return np.log10(cut) if self.logarithmic else cut
+
+    @property
+    def norm(self) -> Any:
+        from matplotlib.colors import LogNorm, Normalize
+
+        return (LogNorm if self.logarithmic else Normalize)(self.levels[0], self.levels[-1])
+
+
+def _scale(found: Sequence[Surface], most: float) -> _Scale:
+    losses = torch.cat([one.losses.flatten() for one in found])
+    losses = losses[losses.isfinite()]
+    if not len(losses):
+        raise Refusal("Cannot draw a surface of which no point is a number.")
+    low, high = float(losses.min()), min(most, float(losses.max()))
+    high = high if high > low else low + (abs(low) or 1.0) * 1e-6
+    if low > 0 and high > WIDELY * low:
+        return _Scale(np.geomspace(low, high, LEVELS), True)
+    return _Scale(np.linspace(low, high, LEVELS), False)
+
+
+def lowest(found: Surface) -> tuple[float, float, float]:
+    """(x, y, loss) of the lowest point of the grid."""
+    losses = found.losses.nan_to_num(nan=torch.inf)
+    row, column = divmod(int(losses.argmin()), losses.shape[1])
+    return float(found.x[row]), float(found.y[column]), float(losses[row, column])
+
+
+def contour_picture(
+    found: Surface, title: str, way: Tensor | None = None, along: tuple[str, str] = ALONG, most: float = torch.inf
+) -> bytes:
+    """A PNG of a plane's loss: colours, lines of equal loss, the weights (+), the lowest point (star), and a training's
+    `way`, T×2, from its first point (a ring). Losses above `most` look like `most`; grey is what is no number or not
+    done.
+    """
+    _plane(found)
+    figure = figures.canvas(figures.WIDE, 4.7)
+    axes = figure.subplots()
+    drawn = _contours(axes, found, _scale([found], most), way)
+    axes.set_xlabel(visible(along[0]), color=INK, fontsize=8, parse_math=False)
+    axes.set_ylabel(visible(along[1]), color=INK, fontsize=8, parse_math=False)
+    axes.set_title(visible(title), color=INK, fontweight="bold", fontsize=10, loc="left", parse_math=False)
+    figures.scale(figure, drawn, axes, "loss")
+    figure.supxlabel(_legend(found, way), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
+    return figures.png(figure)
+
+
+def _plane(found: Surface) -> None:
+    if min(found.losses.shape) < 2:
+        raise Refusal("Cannot draw a line as a surface.", ways="line_picture draws it.")
+
+
+def _legend(found: Surface, way: Tensor | None) -> str:
+    x, y, loss = lowest(found)
+    parts = [f"+ the weights: {found.here:.3g}", f"★ lowest of the grid: {loss:.3g} at ({x:.3g}, {y:.3g})"]
+    parts += [] if way is None else ["○ where the training began"]
+    missing = int((~found.done).sum())
+    return "   ".join(parts) + (f"\n{missing} of {len(found.done)} rows are not done" if missing else "")
+
+
+def _contours(axes: Axes, found: Surface, scale: _Scale, way: Tensor | None = None) -> Any:
+    losses = np.ma.masked_invalid(found.losses.T.numpy())
+    x, y = found.x.numpy(), found.y.numpy()
+    axes.set_facecolor(BLANK)
+    cut = np.ma.clip(losses, scale.levels[0], scale.levels[-1])
+    drawn = axes.pcolormesh(x, y, cut, cmap=figures.HEAT, norm=scale.norm, shading="gouraud")
+    axes.contour(x, y, cut, levels=scale.levels[1:-1], colors="white", linewidths=0.4, alpha=0.7)
+    if way is not None:
+        axes.plot(way[:, 0], way[:, 1], "-", color="white", linewidth=2.4)
+        axes.plot(way[:, 0], way[:, 1], ".-", color=BLUE, linewidth=1.2, markersize=5)
+        axes.plot(way[:1, 0], way[:1, 1], "o", markersize=7, markerfacecolor="none", markeredgecolor="white")
+    low_x, low_y, _ = lowest(found)
+    axes.plot([0], [0], "+", markersize=16, color="#56b4e9", markeredgewidth=1.6)
+    axes.plot([low_x], [low_y], "*", markersize=9, color="white", markeredgecolor=INK)
+    axes.tick_params(labelsize=7, colors=INK)
+    return drawn
+
+
+def relief_picture(found: Surface, title: str, along: tuple[str, str] = ALONG, most: float = torch.inf) -> bytes:
+    """A PNG of a plane's loss as a landscape; its lowest point is marked."""
+    _plane(found)
+    figure = figures.canvas(figures.WIDE, 4.6)
+    axes = figure.add_subplot(projection="3d")
+    _relief(axes, found, _scale([found], most))
+    axes.set_xlabel(visible(along[0]), color=INK, fontsize=7, labelpad=-4, parse_math=False)
+    axes.set_ylabel(visible(along[1]), color=INK, fontsize=7, labelpad=-4, parse_math=False)
+    figure.suptitle(visible(title), color=INK, fontweight="bold", fontsize=10, x=0.01, ha="left", parse_math=False)
+    figure.supxlabel(_legend(found, None), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
+    return figures.png(figure)
+
+
+def _relief(axes: Any, found: Surface, scale: _Scale) -> None:
+    height = scale.of(found.losses.T.numpy())
+    x, y = np.meshgrid(found.x.numpy(), found.y.numpy())
+    low, high = scale.of(scale.levels[[0, -1]])
+    axes.plot_surface(
+        x, y, height, cmap=figures.HEAT, vmin=low, vmax=high, rcount=201, ccount=201, linewidth=0.15, edgecolor=INK
+    )
+    low_x, low_y, loss = lowest(found)
+    at = float(scale.of(np.array(loss)))
+    axes.plot([low_x], [low_y], [at], "*", markersize=11, color="white", markeredgecolor=INK, zorder=10)
+    axes.set_zlim(low, high)
+    if scale.logarithmic:
+        ticks = _rounds(scale.levels[0], scale.levels[-1])
+        axes.set_zticks(np.log10(ticks), [f"{tick:g}" for tick in ticks])
+    axes.tick_params(labelsize=6, colors=INK, pad=-2)
+    axes.set_zlabel("loss", color=INK, fontsize=7, labelpad=-6)
+    axes.view_init(elev=32, azim=-60)
+    axes.set_box_aspect((1, 1, 0.75), zoom=1.05)
+
+
+def _rounds(low: float, high: float) -> list[float]:
+    """1, 3, 10, … within a range."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    found = [digit * 10.0**power for power in powers for digit in (1, 3) if low <= digit * 10.0**power <= high]
+    return found or [low, high]
+
+
+def compared_picture(found: Mapping[str, Surface], title: str, most: float = torch.inf) -> bytes:
+    """A PNG of surfaces beside each other by name, as reliefs and as contours, all on one scale (Li et al. 2018, figure
+    1).
+    """
+    scale, n = _scale([*found.values()], most), len(found)
+    figure = figures.canvas(max(figures.WIDE, 2.4 * n), 4.6)
+    grid = figure.add_gridspec(2, n, height_ratios=[1.15, 1])
+    below = []
+    for place, (name, one) in enumerate(found.items()):
+        _plane(one)
+        relief = figure.add_subplot(grid[0, place], projection="3d")
+        _relief(relief, one, scale)
+        relief.set_title(visible(name), color=INK, fontsize=8, parse_math=False)
+        below.append(figure.add_subplot(grid[1, place]))
+        drawn = _contours(below[-1], one, scale)
+        below[-1].set_xlabel(f"+ {one.here:.3g}   ★ {lowest(one)[2]:.3g}", color=INK, fontsize=7, parse_math=False)
+    figures.scale(figure, drawn, below, "loss")
+    figure.suptitle(visible(title), color=INK, fontweight="bold", fontsize=10, x=0.01, ha="left", parse_math=False)
+    return figures.png(figure)
+
+
+def line_picture(found: Mapping[str, Surface], title: str, along: str = ALONG[0]) -> bytes:
+    """A PNG of the loss along lines, by name, at most four; the weights themselves are at 0."""
+    if len(found) > len(LINES) or any(one.losses.shape[1] != 1 for one in found.values()):
+        raise Refusal(f"Cannot draw {len(found)} surfaces as lines: one to {len(LINES)} lines are wanted.")
+    figure = figures.canvas(figures.WIDE, 3.2)
+    axes = figure.subplots()
+    for (name, one), (colour, style) in zip(found.items(), LINES, strict=False):
+        x, y = one.x.numpy(), np.ma.masked_invalid(one.losses[:, 0].numpy())
+        axes.plot(x, y, style, color=colour, linewidth=1.8, label=visible(name))
+        low_x, _, low = lowest(one)
+        axes.plot([low_x], [low], "*", color=colour, markersize=11, markeredgecolor="white")
+    if _scale([*found.values()], torch.inf).logarithmic:
+        axes.set_yscale("log")
+    axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
+    axes.set_xlabel(visible(along), color=INK, fontsize=8, parse_math=False)
+    axes.set_ylabel("loss", color=INK, fontsize=8)
+    axes.tick_params(labelsize=7, colors=INK, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+    for text in axes.legend(fontsize=7, frameon=False, title="★ lowest", title_fontsize=7).get_texts():
+        text.set_parse_math(False)
+    axes.set_title(visible(title), color=INK, fontweight="bold", fontsize=10, loc="left", parse_math=False)
+    return figures.png(figure)
