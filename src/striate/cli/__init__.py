@@ -34,6 +34,7 @@ VERBS = {  # in the order of the first day; `striate.cli.VERB` has the `command`
     "resume": "Go on with a training that was cut off.",
     "eval": "Say how good a trained model is.",
     "predict": "Say what is in an image.",
+    "see": "See what a network looks at, and what it has learnt.",
 }
 
 EXAMPLES = """\b

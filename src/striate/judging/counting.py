@@ -14,16 +14,16 @@ SILENCE = 10.0  # seconds at most without a line, off a terminal
 
 
 @contextmanager
-def counting(what: str, total: int, stream: TextIO) -> Iterator[Callable[[int], None]]:
-    """A function to be told how many of `total` images are done. The bar goes when the work is done; work shorter than
-    SILENCE says nothing off a terminal.
+def counting(what: str, total: int, stream: TextIO, noun: str = "image") -> Iterator[Callable[[int], None]]:
+    """A function to be told how many of `total` images (or of another `noun`) are done. The bar goes when the work is
+    done; work shorter than SILENCE says nothing off a terminal.
     """
-    with (_bar if stream.isatty() else _lines)(visible(what), total, stream) as tick:
+    with (_bar if stream.isatty() else _lines)(visible(what), total, stream, noun) as tick:
         yield tick
 
 
 @contextmanager
-def _lines(what: str, total: int, stream: TextIO) -> Iterator[Callable[[int], None]]:
+def _lines(what: str, total: int, stream: TextIO, noun: str) -> Iterator[Callable[[int], None]]:
     begun = said = time.monotonic()
 
     def tick(done: int) -> None:
@@ -32,14 +32,14 @@ def _lines(what: str, total: int, stream: TextIO) -> Iterator[Callable[[int], No
         if now - said >= SILENCE and done < total:
             left = timedelta(seconds=round((now - begun) / done * (total - done)))
             rate = done / (now - begun)
-            print(f"{what}: {done:,} of {total:,} images, {rate:,.3g} a second, {left} left", file=stream, flush=True)
+            print(f"{what}: {done:,} of {total:,} {noun}s, {rate:,.3g} a second, {left} left", file=stream, flush=True)
             said = now
 
     yield tick
 
 
 @contextmanager
-def _bar(what: str, total: int, stream: TextIO) -> Iterator[Callable[[int], None]]:
+def _bar(what: str, total: int, stream: TextIO, noun: str) -> Iterator[Callable[[int], None]]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -56,7 +56,7 @@ def _bar(what: str, total: int, stream: TextIO) -> Iterator[Callable[[int], None
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("images"),
+        TextColumn(f"{noun}s"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=False),

@@ -25,7 +25,7 @@ def draw_field(at: Sight, pixels: Tensor, counts: Effective | None = None) -> by
     figure = canvas(WIDE, 3.6 if counts else 4.6)
     axes = figure.subplots(1, 2 if counts else 1, squeeze=False)[0]
     image(axes[0], pixels, f"{at.unit} sees {at.size[0]}×{at.size[1]}")
-    _framed(axes[0], at)
+    framed(axes[0], at)
     told = at.told()
     if counts:
         rows, columns = pixels.shape[-2:]
@@ -38,7 +38,7 @@ def draw_field(at: Sight, pixels: Tensor, counts: Effective | None = None) -> by
         axes[1].set_title(
             f"{counts.side[0]}×{counts.side[1]} hold {TWO_SIGMA:.2%} of what counts", color=INK, fontsize=8
         )
-        _framed(axes[1], at)
+        framed(axes[1], at)
         middle = [(first + last) / 2 for first, last in (at.rows, at.columns)]
         held = [_about(c, side) for c, side in zip(middle, counts.side, strict=True)]
         _frame(axes[1], held[0], held[1], ORANGE)
@@ -52,7 +52,7 @@ def _about(centre: float, side: float) -> tuple[float, float]:
     return centre - (side - 1) / 2, centre + (side - 1) / 2
 
 
-def _framed(axes: Axes, at: Sight) -> None:
+def framed(axes: Axes, at: Sight) -> None:
     """The whole field, and as much of what lies around the image as it takes, up to BEYOND; padding is hatched."""
     from matplotlib.patches import Rectangle
 

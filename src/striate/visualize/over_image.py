@@ -1,0 +1,111 @@
+"""Views of a network's weights and of what it does with one image."""
+
+from __future__ import annotations
+
+import torch
+
+from striate.blueprint import Refusal, Volume
+from striate.visualize.activations import maps
+from striate.visualize.activations_drawn import draw_maps
+from striate.visualize.attribution import METHODS, attribute
+from striate.visualize.deconvnet import deconvnet, drawn
+from striate.visualize.embedding import batches
+from striate.visualize.field import effective, sight
+from striate.visualize.field_drawn import draw_field
+from striate.visualize.filters import filters
+from striate.visualize.filters_drawn import draw_filters
+from striate.visualize.page import LOOKED, Where, class_names, page, steps, where
+from striate.visualize.page_drawn import draw_page, draw_where
+from striate.visualize.units import Unit
+from striate.visualize.wanted import View, Wanted
+
+FIELDS = 64  # images over which an effective field is averaged
+PROJECTED = 3  # units of the deconvnet, where none is named
+QUICKER = {method: dict(options) for method, _, options in LOOKED}
+
+
+def page_view(of: Wanted) -> View:
+    with of.progress(f"Looking at {of.image}", steps(), "step") as tick:
+        found = page(of.model, of.seen(), of.image, of.name, of.target, of.layer or None, tick)
+    return View(draw_page(found), found.to_json(), found.told())
+
+
+def attribution_view(of: Wanted) -> View:
+    """By one method, or by all that the network allows."""
+    seen, found, left_out = of.seen(), list[Where](), list[str]()
+    names = [of.method] if of.method else [*METHODS]
+    with of.progress(f"Looking at {of.image}", len(names), "method") as tick:
+        for done, name in enumerate(names, 1):
+            try:
+                layer = of.layer if name in ("cam", "grad-cam", "grad-cam++") or of.method else ""
+                heat = attribute(of.model, seen.x, name, of.target, layer or None)
+            except Refusal as refusal:
+                if of.method:
+                    raise
+                left_out.append(refusal.fact)
+            else:
+                classes = class_names(of.model, _answers(of, seen.x))
+                found.append(where(heat, classes[int(heat.targets[0])]))
+            tick(done)
+    told = [f"{one.title}: {one.told()}" for one in found] + left_out
+    facts = {"maps": [one.to_json() for one in found], "left_out": left_out}
+    return View(draw_where(found, seen.pixels[0], of.title), facts, "\n".join(told))
+
+
+def _answers(of: Wanted, x: torch.Tensor) -> int:
+    from striate.judging.trained import answer
+
+    with torch.no_grad():
+        return int(answer(of.model, x).shape[1])
+
+
+def activations_view(of: Wanted) -> View:
+    seen = of.seen()
+    found = maps(of.model, seen.x, [of.layer] if of.layer else ())
+    channels = {one.layer: one.order[0, :5].tolist() for one in found}
+    told = "\n".join(f"Strongest channels of {name}: {', '.join(map(str, these))}" for name, these in channels.items())
+    return View(draw_maps(found, seen.pixels[0]), {"strongest": channels}, told)
+
+
+def deconvnet_view(of: Wanted) -> View:
+    """Of the unit that is named, or of the strongest channels of the layer that decides."""
+    seen = of.seen()
+    if of.unit:
+        units = [of.read_unit()]
+    else:
+        [strongest] = maps(of.model, seen.x, [of.chosen_layer(seen.x)])
+        units = [Unit(strongest.layer, channel) for channel in strongest.order[0, :PROJECTED].tolist()]
+    plates = [(str(unit), deconvnet(of.model, seen.x, unit), seen.pixels) for unit in units]
+    named = ", ".join(map(str, units))
+    return View(drawn(plates), {"units": [*map(str, units)]}, f"Projected back to pixels: {named}")
+
+
+def filters_view(of: Wanted) -> View:
+    found = filters(of.model, of.layer)
+    facts = {"layer": found.layer, "filters": len(found.weights), "dead": [*found.dead]}
+    facts["alike"] = [[pair.first, pair.second, round(pair.cosine, 4)] for pair in found.alike]
+    return View(draw_filters(found, of.rule), facts, f"{found.layer}: {found.told()}")
+
+
+def field_view(of: Wanted) -> View:
+    """On the image that is given, or the first of the data, or on grey; what counts of it, over the data or that
+    image.
+    """
+    rule = of.rule
+    if of.image:
+        x, pixels = of.seen()[:2]
+        if of.data:
+            x = torch.cat([x, *(more for more, _, _ in batches(of.model, of.some(FIELDS)))])
+    elif of.data:
+        parts = [*batches(of.model, of.some(FIELDS))]
+        x, pixels = torch.cat([part[0] for part in parts]), parts[0][2]
+    else:
+        pixels = torch.full((1, *rule.volume), 160, dtype=torch.uint8)
+        x = torch.randn(8, *rule.volume, generator=torch.Generator().manual_seed(of.seed))
+    unit = of.read_unit() if of.unit else Unit(of.chosen_layer(x))
+    at = sight(of.model, unit, Volume(*x.shape[1:]))
+    with of.progress(f"What {unit} sees", len(x), "image") as tick:
+        counts = effective(of.model, x, unit, tick)
+    facts = {"unit": str(at.unit), "rows": at.rows, "columns": at.columns, "gated": at.gated, "how": at.how}
+    facts |= {"effective": counts.side, "share": round(counts.share, 4), "images": counts.images}
+    return View(draw_field(at, pixels[0], counts), facts, f"{at.told()} {counts.told()}")

@@ -1,0 +1,187 @@
+"""One page for one image: what the network takes it for, where it looks and whether that can be trusted, which channels
+decide and what they see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from striate.blueprint import Refusal, Volume
+from striate.blueprint.said import visible
+from striate.visualize.activations import Maps, maps
+from striate.visualize.attribution import METHODS, Heat, Target, attribute
+from striate.visualize.attribution.asked import ask, asking, numbered
+from striate.visualize.field import Sight, sight
+from striate.visualize.images import Seen
+from striate.visualize.units import Unit, map_layer
+
+TOP = 5  # classes
+STRONGEST = 5  # channels
+BARS = 24  # characters of the longest bar on a terminal
+LOOKED: tuple[tuple[str, bool, Mapping[str, Any]], ...] = (  # method, whether of the runner-up, its options
+    ("grad-cam", False, {}),
+    ("grad-cam", True, {}),
+    ("smooth-grad", False, {"samples": 10}),
+    ("occlusion", False, {}),
+)
+TITLES = {"cam": "CAM", "grad-cam": "Grad-CAM", "grad-cam++": "Grad-CAM++", "smooth-grad": "SmoothGrad"}
+Tick = Callable[[int], None]
+
+
+class Where(NamedTuple):
+    """A map of one image: `where` it lies in words; `half`, the smallest share of the image that holds half of it."""
+
+    heat: Heat
+    of: str  # the class
+    half: float
+    where: str
+
+    @property
+    def title(self) -> str:
+        method = self.heat.method
+        return f"{TITLES.get(method, method.replace('-', ' ').capitalize())}: {self.of}"
+
+    def told(self) -> str:
+        return f"half of it in {self.half:.0%} of the image, {self.where}" if self.half else self.where
+
+    def told_of_trust(self) -> tuple[str, ...]:
+        return (self.told(),)
+
+    def to_json(self) -> dict[str, Any]:
+        found = {"method": self.heat.method, "class": self.of, "half": round(self.half, 4), "where": self.where}
+        return {**found, "layer": self.heat.layer} if self.heat.layer else found
+
+
+class Page(NamedTuple):
+    """What `model` sees in `image`: its most probable classes with their `shares`; maps of where it looks; the layer
+    that decides, with the strongest of its channels in that image; what the most active cell of the strongest sees.
+    """
+
+    image: str
+    model: str
+    volume: Volume
+    pixels: Tensor
+    best: tuple[str, ...]
+    shares: tuple[float, ...]
+    maps: tuple[Where, ...]
+    left_out: tuple[str, ...]
+    strongest: Maps | None
+    sight: Sight | None
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        return () if self.strongest is None else tuple(self.strongest.order[0, :STRONGEST].tolist())
+
+    def told(self) -> str:
+        """The page in a few lines."""
+        wide = max(map(len, self.best))
+        lines = [f"{self.image}, as {self.model} reads it ({self.volume}):"]
+        for name, share in zip(self.best, self.shares, strict=True):
+            lines.append(f"  {name:{wide}}  {share:7.2%}  {'█' * round(BARS * share)}".rstrip())
+        lines.append("Where it looks:")
+        wide = max((len(one.title) for one in self.maps), default=0)
+        lines += [f"  {one.title:{wide}}  {one.told()}" for one in self.maps]
+        lines += [f"  {why}" for why in self.left_out]
+        if self.strongest is not None:
+            lines.append(f"Strongest channels of {self.strongest.layer}: {', '.join(map(str, self.channels))}")
+        if self.sight is not None:
+            lines.append(self.sight.told())
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        classes = [{"label": n, "probability": round(p, 6)} for n, p in zip(self.best, self.shares, strict=True)]
+        found: dict[str, Any] = {"classes": classes, "maps": [one.to_json() for one in self.maps]}
+        found["left_out"] = [*self.left_out]
+        if self.strongest is not None:
+            found |= {"layer": self.strongest.layer, "channels": [*self.channels]}
+        if self.sight is not None:
+            found["field"] = {"unit": str(self.sight.unit), "rows": self.sight.rows, "columns": self.sight.columns}
+        return found
+
+
+def page(
+    model: nn.Module,
+    seen: Seen,
+    image: str,
+    name: str,
+    target: Target = None,
+    layer: str | None = None,
+    tick: Tick = lambda done: None,
+) -> Page:
+    """Look at one image, 1×C×H×W as `images.seen` gives it. With a `target` the maps are of that class, and of the most
+    probable other one; `layer` is what Grad-CAM and the channels look at (the last with a map where none is named).
+    `tick` is told of `steps()` steps. What one network does not allow (no map, no gradient) is left out, with its
+    reason; raises Refusal where the image cannot be answered at all.
+    """
+    x = seen.x[:1]
+    with asking(model, x) as asked, torch.no_grad():
+        shares = ask(model, asked, numbered(model, target, 1)).scores.softmax(1)[0].cpu()
+    names, order = class_names(model, len(shares)), shares.argsort(descending=True, stable=True).tolist()
+    first = order[0] if target is None else int(numbered(model, target, 1)[0])  # type: ignore[index]
+    second = next((i for i in order if i != first), None)
+    tick(1)
+    found, left_out = [], []
+    for done, (method, runner_up, options) in enumerate(LOOKED, 2):
+        which = second if runner_up else first
+        if which is not None:
+            more = {**options, "layer": layer} if layer and method == "grad-cam" else options
+            try:
+                found.append(where(attribute(model, x, method, which, **more), names[which]))
+            except Refusal as refusal:
+                left_out.append(refusal.fact)
+        tick(done)
+    strongest = at = None
+    with suppress(Refusal):
+        [strongest] = maps(model, x, [layer or map_layer(model, x)])
+        at = sight(model, _most_active(strongest), Volume(*x.shape[1:]))
+    tick(steps())
+    best = order[:TOP]
+    chosen = tuple(names[i] for i in best), tuple(shares[i].item() for i in best)
+    volume = Volume(*x.shape[1:])
+    return Page(image, name, volume, seen.pixels[0], *chosen, tuple(found), tuple(left_out), strongest, at)
+
+
+def steps() -> int:
+    """How many steps a page takes."""
+    return len(LOOKED) + 2
+
+
+def class_names(model: nn.Module, count: int) -> list[str]:
+    """What the model tells apart, by its file; numbers where that has no names."""
+    names = getattr(model, "metadata", {}).get("classes") or ()
+    return [visible(name) for name in names] if len(names) == count else [f"class {i}" for i in range(count)]
+
+
+def where(heat: Heat, of: str) -> Where:
+    """What can be said of a map, H×W: what is positive of it, for that speaks for the class."""
+    values = heat.values[0].clamp(min=0)
+    if not (total := float(values.sum())):
+        return Where(heat, of, 0.0, "nothing speaks for it")
+    falling = values.flatten().sort(descending=True).values.double().cumsum(0)
+    half = (int((falling < total / 2).sum()) + 1) / values.numel()
+    ends = [torch.linspace(-1, 1, side) for side in values.shape]
+    down, across = (float((values.sum(1 - axis) * ends[axis]).sum()) / total for axis in (0, 1))
+    row = "top" if down < -NEAR else "bottom" if down > NEAR else ""
+    column = "left" if across < -NEAR else "right" if across > NEAR else ""
+    return Where(
+        heat, of, half, f"at the {' '.join(word for word in (row, column) if word)}" if row or column else MIDDLE
+    )
+
+
+NEAR, MIDDLE = 0.2, "around the middle"  # of the image's half side: what is no further from its middle
+
+
+def _most_active(found: Maps) -> Unit:
+    channel = int(found.order[0, 0])
+    grid = found.values[0, channel]
+    row, column = divmod(int(grid.argmax()), grid.shape[1])
+    return Unit(found.layer, channel, (row, column))
+
+
+def meaning(heat: Heat) -> str:
+    return METHODS[heat.method].meaning

@@ -1,0 +1,74 @@
+"""What can be seen of a network as one HTML file that needs nothing else: pictures inline, no script, no network; read
+on a phone as on a desk, light or dark as the reader's system.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from striate.blueprint.said import visible
+
+STYLE = """
+:root{color-scheme:light dark;--line:color-mix(in srgb,CanvasText 18%,Canvas);
+--quiet:color-mix(in srgb,CanvasText 66%,Canvas)}
+body{font:16px/1.5 system-ui,sans-serif;background:Canvas;color:CanvasText;max-width:44rem;margin:0 auto;padding:1rem}
+h1{font-size:1.5rem;line-height:1.25;margin:.5rem 0;overflow-wrap:anywhere}
+h2{font-size:1.15rem;margin:0 0 .25rem;overflow-wrap:anywhere}
+section{border-top:1px solid var(--line);padding:1.25rem 0}
+p{margin:.35rem 0}.quiet{color:var(--quiet);font-size:.9rem}
+nav ul{padding:0;list-style:none;display:flex;flex-wrap:wrap;gap:.35rem .9rem;margin:.75rem 0}
+figure{margin:.75rem 0}
+img{display:block;width:100%;max-width:640px;height:auto;background:#fff;border-radius:6px;border:1px solid var(--line)}
+figcaption{margin-top:.5rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.9rem}
+.out{border-left:3px solid var(--line);padding-left:.75rem;white-space:pre-wrap;overflow-wrap:anywhere}
+a{color:LinkText}
+"""
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # a reader's browser asks nobody for anything
+
+
+class Section(NamedTuple):
+    """One thing that was seen: the picture (PNG), the same in words (`line`); how it is `read`; where it is from. `why`
+    it is not there, where there is no picture.
+    """
+
+    title: str
+    read: str
+    source: str
+    png: bytes = b""
+    line: str = ""
+    why: str = ""
+
+
+def report(title: str, facts: Sequence[str], sections: Sequence[Section]) -> str:
+    """The whole document; `facts` are lines about the network."""
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+    head += f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    head += f"<title>{_text(title)}</title><style>{STYLE}</style>"
+    links = "".join(f'<li><a href="#s{i}">{_text(one.title)}</a></li>' for i, one in enumerate(sections))
+    said = "".join(f'<p class="quiet">{_text(fact)}</p>' for fact in facts)
+    body = "\n".join(_section(f"s{i}", one) for i, one in enumerate(sections))
+    nav = f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>'
+        f"<header><h1>{_text(title)}</h1>{said}{nav}</header>\n<main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def _section(place: str, one: Section) -> str:
+    if not one.png:
+        return f'<section id="{place}"><h2>{_text(one.title)}</h2><p class="out">{_text(one.why)}</p></section>'
+    alt = visible(one.line.split("\n")[0]) or one.title
+    return (
+        f'<section id="{place}"><h2>{_text(one.title)}</h2><p>{_text(one.read)}</p>\n'
+        f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{b64encode(one.png).decode()}">'
+        f"<figcaption>{_text(one.line)}</figcaption></figure>\n"
+        f'<p class="quiet">{_text(one.source)}</p></section>'
+    )
+
+
+def _text(text: str) -> str:
+    """Names come out of files: nothing in them is markup, nor steers what shows it."""
+    return escape(visible(text, "\n"))
