@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 os.environ["MPLBACKEND"] = "Agg"
+os.environ["STRIATE_DEVICE"] = "cpu"  # to the same bits wherever tests run; those of a GPU ask for it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

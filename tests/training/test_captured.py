@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from small import network
-from striate.blueprint import CannotTrain, Conv, Dropout, GlobalPool, Linear, Relu, Seq
+from striate.blueprint import CannotTrain, Conv, Dropout, GlobalPool, Linear, MaxPool, Relu, Seq
 from striate.data import Images, Preprocessing, Splits
 from striate.nn import load
 from striate.training import Checkpoint, Control, Done, Step, Warning, resume, train
+from striate.training.quickened import LargestOf, LargestOfAll, quickened
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 PIXELS = torch.randint(256, (210, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -35,6 +36,32 @@ def test_on_a_processor_nothing_is_captured_and_who_asked_for_it_is_told() -> No
     assert warnings(device="cpu") == []
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_layers_said_otherwise_give_the_same_and_share_their_weights(compiled: bool) -> None:
+    parts = Seq(conv=Conv(4, 3), pool=MaxPool(2, fit="floor"), conv2=Conv(4, 3), last=GlobalPool("max"))
+    model = network(Seq(inner=parts, fc=Linear(3)), "1x13x13")
+    twin = quickened(model, compiled)
+    assert twin is not model
+    assert isinstance(model.inner.pool, torch.nn.MaxPool2d)
+    assert isinstance(twin.inner.pool, LargestOf) == compiled
+    assert isinstance(twin.inner.last, LargestOfAll)
+    assert twin.inner.conv is model.inner.conv
+    assert quickened(network(), False) is not None
+    x = torch.randn(5, 1, 13, 13)
+    outputs = []
+    for each in (model, twin):
+        model.zero_grad()
+        y = each(x)
+        y.square().sum().backward()
+        outputs.append((y.detach(), [p.grad.clone() for p in model.parameters()]))
+    torch.testing.assert_close(outputs[0], outputs[1])
+
+
+def test_a_network_with_nothing_to_say_otherwise_is_itself() -> None:
+    model = network()
+    assert quickened(model, compiled=False) is model
+
+
 @gpu
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop", "muon"])
 def test_the_same_is_learnt_as_by_steps_said_in_full(optimizer: str) -> None:
@@ -43,7 +70,7 @@ def test_the_same_is_learnt_as_by_steps_said_in_full(optimizer: str) -> None:
     plain = steps(other, optimizer=optimizer, clip=1.0, ema=0.9, device="cuda", step="plain")
     assert [(s.step, s.epoch, s.lr, s.examples) for s in mine] == [(s.step, s.epoch, s.lr, s.examples) for s in plain]
     assert {s.examples for s in mine} == {15}
-    torch.testing.assert_close([s.loss for s in mine], [s.loss for s in plain], rtol=2e-3, atol=1e-4)
+    torch.testing.assert_close([s.loss for s in mine], [s.loss for s in plain], rtol=1e-2, atol=1e-3)
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=2e-2, atol=2e-3)
 

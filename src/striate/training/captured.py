@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from striate.data import Images
 from striate.training.lesson import Lesson
 from striate.training.loss import loss_of
+from striate.training.quickened import quickened
 from striate.training.ranks import ALONE
 
-FULL = 3  # steps of a shape that are said in full before it is captured: then all that is made once is made
+FULL = 2  # steps of a shape that are said in full before it is captured: then all that is made once is made
 BEHIND = 2  # steps that may be under way before the loss of the first is read
-COMPILED = "max-autotune-no-cudagraphs"  # torch.compile's word: the step is a graph of ours, its kernels are chosen
+COMPILED = "default"  # torch.compile's word; "max-autotune-no-cudagraphs" takes minutes, for the same steps
 Learn = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -90,6 +91,7 @@ class Captured:
         except RuntimeError as error:
             self.refused.append(str(error).splitlines()[0])
             self.clear()
+            _unbound(x.device)
             return False
         self.graphs[shape] = graph, here, labels, loss
         return True
@@ -100,6 +102,12 @@ class Captured:
             return []
         self.told = True
         return [f"Steps are not captured: {self.refused[0]}"]
+
+
+def _unbound(device: torch.device) -> None:
+    """Chance drawn freely again: a capture that failed leaves the generator waiting for its end."""
+    ours = torch.cuda.default_generators[device.index or 0]
+    ours.graphsafe_set_state(torch.Generator(device).graphsafe_get_state())
 
 
 def _quickest() -> Any:
@@ -138,7 +146,9 @@ def captured(
     recipe = course.recipe
     if recipe.step == "plain" or why_not(course):
         return None
-    network: Any = torch.compile(joined, dynamic=False, mode=COMPILED) if recipe.step == "compiled" else joined
+    compiled = recipe.step == "compiled"
+    network: Any = quickened(joined, compiled)
+    network = torch.compile(network, dynamic=False, mode=COMPILED) if compiled else network
     trained = [p for group in optimiser.param_groups for p in group["params"]]
 
     def learn(x: Tensor, y: Tensor) -> Tensor:

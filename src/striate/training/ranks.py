@@ -60,10 +60,10 @@ def here() -> Ranks:
 
 
 def device_here() -> torch.device:
-    """A GPU of this process's own where there is one for each."""
-    return (
-        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
-    )
+    """A GPU of this process's own; where there is none, or where $STRIATE_DEVICE says cpu, the processor."""
+    if os.environ.get("STRIATE_DEVICE") == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
 
 
 @contextmanager

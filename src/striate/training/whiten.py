@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from striate.blueprint import CannotTrain
 from striate.data import Images, Preprocessing, Streamed, deal
@@ -60,7 +59,8 @@ def axes(
     """The principal axes of patches, in columns, and the deviation along each, of some of the images."""
     total, seen = torch.zeros((), device=device), 0
     for x, _ in deal(images, preprocessing, AT_ONCE, seed, device=device).epoch():
-        patches = F.unfold(x, window).mT.flatten(0, 1)
+        rows = x.unfold(2, window[0], 1).unfold(3, window[1], 1)  # N×C×(places)×window
+        patches = rows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
         total, seen = total + patches.mT @ patches, seen + len(patches)
         if seen >= SEEN * len(patches) / len(x):
             break
