@@ -1,4 +1,4 @@
-"""The loss at every point: as a formula says where there is one; the model's own in the middle; killed and gone on with."""
+"""The loss at every point: as a formula says where there is one, the model's in the middle; killed and gone on with."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from striate.visualize.surface.grid import Surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDELY = 4.0  # times the lowest loss: from then on its logarithm is drawn
 LEVELS = 24
@@ -39,11 +40,21 @@ class _Scale(NamedTuple):
         cut = np.clip(losses, self.levels[0], self.levels[-1])
         return np.log10(cut) if self.logarithmic else cut
 
-    @property
-    def norm(self) -> Any:
-        from matplotlib.colors import LogNorm, Normalize
+    def ticks(self) -> tuple[list[float], list[str]]:
+        """Heights to be named, and their losses."""
+        if not self.logarithmic:
+            ticks = np.linspace(self.levels[0], self.levels[-1], 5).tolist()
+            return ticks, [f"{tick:.3g}" for tick in ticks]
+        losses = _rounds(self.levels[0], self.levels[-1])
+        return np.log10(losses).tolist(), [f"{loss:g}" for loss in losses]
 
-        return (LogNorm if self.logarithmic else Normalize)(self.levels[0], self.levels[-1])
+
+def _rounds(low: float, high: float) -> list[float]:
+    """1, 3, 10, … within a range; of a wide one the powers of ten."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    digits = (1, 3) if high < 300 * low else (1,)
+    found = [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
+    return found or [low, high]
 
 
 def _scale(found: Sequence[Surface], most: float) -> _Scale:
@@ -75,12 +86,14 @@ def contour_picture(
     _plane(found)
     figure = figures.canvas(figures.WIDE, 4.7)
     axes = figure.subplots()
-    drawn = _contours(axes, found, _scale([found], most), way)
+    scale = _scale([found], most)
+    drawn = _contours(axes, found, scale, way)
     axes.set_xlabel(visible(along[0]), color=INK, fontsize=8, parse_math=False)
     axes.set_ylabel(visible(along[1]), color=INK, fontsize=8, parse_math=False)
     axes.set_title(visible(title), color=INK, fontweight="bold", fontsize=10, loc="left", parse_math=False)
-    figures.scale(figure, drawn, axes, "loss")
-    figure.supxlabel(_legend(found, way), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
+    _bar(figure, drawn, axes, scale)
+    marks = [f"+ the weights: {found.here:.3g}", *([] if way is None else ["○ where the training began"])]
+    figure.supxlabel(_legend(found, *marks), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
     return figures.png(figure)
 
 
@@ -89,21 +102,21 @@ def _plane(found: Surface) -> None:
         raise Refusal("Cannot draw a line as a surface.", ways="line_picture draws it.")
 
 
-def _legend(found: Surface, way: Tensor | None) -> str:
+def _legend(found: Surface, *more: str) -> str:
+    """What the marks are: the star, and more."""
     x, y, loss = lowest(found)
-    parts = [f"+ the weights: {found.here:.3g}", f"★ lowest of the grid: {loss:.3g} at ({x:.3g}, {y:.3g})"]
-    parts += [] if way is None else ["○ where the training began"]
+    parts = [f"★ lowest of the grid: {loss:.3g} at ({x:.3g}, {y:.3g})", *more]
     missing = int((~found.done).sum())
     return "   ".join(parts) + (f"\n{missing} of {len(found.done)} rows are not done" if missing else "")
 
 
 def _contours(axes: Axes, found: Surface, scale: _Scale, way: Tensor | None = None) -> Any:
-    losses = np.ma.masked_invalid(found.losses.T.numpy())
+    height = scale.of(np.ma.masked_invalid(found.losses.T.numpy()))
     x, y = found.x.numpy(), found.y.numpy()
     axes.set_facecolor(BLANK)
-    cut = np.ma.clip(losses, scale.levels[0], scale.levels[-1])
-    drawn = axes.pcolormesh(x, y, cut, cmap=figures.HEAT, norm=scale.norm, shading="gouraud")
-    axes.contour(x, y, cut, levels=scale.levels[1:-1], colors="white", linewidths=0.4, alpha=0.7)
+    levels = scale.of(scale.levels)
+    drawn = axes.contourf(x, y, height, levels=levels, cmap=figures.HEAT)
+    axes.contour(x, y, height, levels=levels[2:-1:2], colors="white", linewidths=0.4, linestyles="solid")
     if way is not None:
         axes.plot(way[:, 0], way[:, 1], "-", color="white", linewidth=2.4)
         axes.plot(way[:, 0], way[:, 1], ".-", color=BLUE, linewidth=1.2, markersize=5)
@@ -115,6 +128,11 @@ def _contours(axes: Axes, found: Surface, scale: _Scale, way: Tensor | None = No
     return drawn
 
 
+def _bar(figure: Figure, drawn: Any, axes: Axes | Sequence[Axes], scale: _Scale) -> None:
+    figures.scale(figure, drawn, axes, "loss")
+    figure.axes[-1].set_yticks(*scale.ticks())
+
+
 def relief_picture(found: Surface, title: str, along: tuple[str, str] = ALONG, most: float = torch.inf) -> bytes:
     """A PNG of a plane's loss as a landscape; its lowest point is marked."""
     _plane(found)
@@ -124,7 +142,7 @@ def relief_picture(found: Surface, title: str, along: tuple[str, str] = ALONG, m
     axes.set_xlabel(visible(along[0]), color=INK, fontsize=7, labelpad=-4, parse_math=False)
     axes.set_ylabel(visible(along[1]), color=INK, fontsize=7, labelpad=-4, parse_math=False)
     figure.suptitle(visible(title), color=INK, fontweight="bold", fontsize=10, x=0.01, ha="left", parse_math=False)
-    figure.supxlabel(_legend(found, None), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
+    figure.supxlabel(_legend(found), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
     return figures.png(figure)
 
 
@@ -139,20 +157,11 @@ def _relief(axes: Any, found: Surface, scale: _Scale) -> None:
     at = float(scale.of(np.array(loss)))
     axes.plot([low_x], [low_y], [at], "*", markersize=11, color="white", markeredgecolor=INK, zorder=10)
     axes.set_zlim(low, high)
-    if scale.logarithmic:
-        ticks = _rounds(scale.levels[0], scale.levels[-1])
-        axes.set_zticks(np.log10(ticks), [f"{tick:g}" for tick in ticks])
+    axes.set_zticks(*scale.ticks())
     axes.tick_params(labelsize=6, colors=INK, pad=-2)
     axes.set_zlabel("loss", color=INK, fontsize=7, labelpad=-6)
     axes.view_init(elev=32, azim=-60)
     axes.set_box_aspect((1, 1, 0.75), zoom=1.05)
-
-
-def _rounds(low: float, high: float) -> list[float]:
-    """1, 3, 10, … within a range."""
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    found = [digit * 10.0**power for power in powers for digit in (1, 3) if low <= digit * 10.0**power <= high]
-    return found or [low, high]
 
 
 def compared_picture(found: Mapping[str, Surface], title: str, most: float = torch.inf) -> bytes:
@@ -171,7 +180,7 @@ def compared_picture(found: Mapping[str, Surface], title: str, most: float = tor
         below.append(figure.add_subplot(grid[1, place]))
         drawn = _contours(below[-1], one, scale)
         below[-1].set_xlabel(f"+ {one.here:.3g}   ★ {lowest(one)[2]:.3g}", color=INK, fontsize=7, parse_math=False)
-    figures.scale(figure, drawn, below, "loss")
+    _bar(figure, drawn, below, scale)
     figure.suptitle(visible(title), color=INK, fontweight="bold", fontsize=10, x=0.01, ha="left", parse_math=False)
     return figures.png(figure)
 

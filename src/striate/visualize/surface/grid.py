@@ -110,7 +110,6 @@ def _surface(
     look(kept)
     missing = [row for row in range(k, len(x), n) if not done[row]]
     with moving(model) as write:
-        write(base, directions[0], 0.0)
         here = loss_at(model, of)
         if not math.isfinite(here):
             raise Refusal(f"Cannot draw a surface around these weights: their own loss is {here}.")

@@ -51,9 +51,9 @@ def sharpness(
     out = torch.linspace(0, radius, steps + 1, dtype=torch.float64)
     radii, base, losses = torch.cat([-out[1:].flip(0), out]), vector(model), []
     with moving(model) as write:
-        write(base, base, 0.0)
         here = loss_at(model, of)
         for number in range(directions):
+            write(base, base, 0.0)  # a direction is as long as the weights themselves
             direction = random_direction(model, seed * directions + number)
             losses.append([here if by == 0 else _at(write, base, direction, by, model, of) for by in radii.tolist()])
             tick(number + 1)
