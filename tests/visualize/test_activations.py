@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from reference import torchvision
 from striate.blueprint import CannotTrain, NotFound, Refusal
-from striate.data import Splits, open_data
+from striate.data import open_data
 from striate.judging.trained import preprocessing_of
 from striate.nn.build import Network
 from striate.visualize.activations import last_by_grid, maps, statistics
@@ -94,6 +95,16 @@ def test_a_module_that_runs_again_counts_as_it_runs_last() -> None:
     assert found["relu"].mean == pytest.approx(float(whole.mean()))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_whatever_the_type_of_the_weights(resnet: Network, dtype: torch.dtype) -> None:
+    model, x = deepcopy(resnet).to(dtype), torch.randn(2, 3, 32, 32)
+    [theirs], [ours] = maps(model, x, ["stage1"]), maps(resnet, x, ["stage1"])
+    assert theirs.values.dtype == torch.float32
+    assert torch.allclose(theirs.strength, ours.strength, rtol=0.1, atol=0.05)
+    [theirs_], [ours_] = statistics(model, x, ["stage1"]), statistics(resnet, x, ["stage1"])
+    assert theirs_.deviation == pytest.approx(ours_.deviation, rel=0.05)
+
+
 def test_over_a_data_set(lenet: Network, shared: Path) -> None:
     data = open_data(shared / "mnist", 32).test[:300]
     [fc3] = statistics(lenet, data, ["fc3"])
@@ -102,7 +113,7 @@ def test_over_a_data_set(lenet: Network, shared: Path) -> None:
     assert fc3.mean == pytest.approx(float(whole.mean()), rel=1e-4)
 
 
-def test_what_cannot_be_seen(resnet: Network, digits: Splits) -> None:
+def test_what_cannot_be_seen(resnet: Network) -> None:
     x = torch.randn(2, 3, 32, 32)
     with pytest.raises(NotFound, match=r'No layer "stage9"'):
         statistics(resnet, x, ["stage9"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,17 @@ def test_the_effective_field_is_a_mean_over_images(resnet: Network) -> None:
     outside[top : bottom + 1, left : right + 1] = 0
     assert not outside.any()
     assert resnet.get_submodule("stem.conv").weight.grad is None
+
+
+def test_gradients_are_absolute_and_summed_over_the_input_s_channels(resnet: Network) -> None:
+    x = torch.randn(2, 3, 32, 32)
+    leaf = x.clone().requires_grad_()
+    [by_hand] = torch.autograd.grad(resnet.eval()(leaf)[:, 8].sum(), leaf)
+    for model in (resnet, deepcopy(resnet).double()):  # whatever the type of its weights
+        found, _ = gradients(model, x, Unit("out", 8))
+        assert torch.allclose(found, by_hand.abs().sum(1), atol=1e-4)
+    with torch.inference_mode():
+        assert gradients(resnet, torch.ones(1, 3, 32, 32), Unit("out", 8))[0].any()
 
 
 class Cut(nn.Module):

@@ -76,7 +76,7 @@ def test_flow_is_that_of_steps_made_by_hand(photos: tuple[Tensor, Tensor]) -> No
 
 
 def test_networks_stay_as_they_are(photos: tuple[Tensor, Tensor]) -> None:
-    model = striate.build("resnet20").eval().requires_grad_(False)
+    model = striate.build("resnet20").eval().requires_grad_(False).double()
     before, chance = {name: t.clone() for name, t in model.state_dict().items()}, torch.get_rng_state()
     ticks: list[int] = []
     flows({"one": model, "two": model}, *photos, at=(0, 1), batch=8, tick=ticks.append)

@@ -58,10 +58,17 @@ class Statistics(NamedTuple):
         return f"{said}; {len(dead)} of {counted(len(self.peaks), 'channel')} dead ({on}): {named}"
 
 
+def as_read(model: nn.Module, x: Tensor) -> Tensor:
+    """x as a network reads it: where its weights are, and of their type."""
+    like = next((p for p in model.parameters() if p.is_floating_point()), x)
+    return x.to(like.device, like.dtype)
+
+
 def maps(model: nn.Module, x: Tensor, names: Sequence[str] = ()) -> tuple[Maps, ...]:
     """What these layers make of x, float N×C×H×W; where none is named, the last layer of each grid, pools aside. Raises
     NotFound, and Refusal for a layer that gives no channels or numbers that are not finite.
     """
+    x = as_read(model, x)
     names = names or last_by_grid(model, x)
     return tuple(_maps(name, value) for name, value in values(model, x, names).items())
 
@@ -88,7 +95,7 @@ def last_by_grid(model: nn.Module, x: Tensor) -> list[str]:
             last[value.shape[2], value.shape[3]] = name
         return value
 
-    _told_of(model, x[:1], _all(model), told)
+    _told_of(model, as_read(model, x[:1]), _all(model), told)
     found = [name for grid, name in sorted(last.items(), key=lambda item: -item[0][0] * item[0][1]) if grid != (1, 1)]
     if not found:
         raise Refusal("Cannot see maps: no layer of this network gives any.", ways="Name layers that give vectors.")

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from striate.blueprint import CannotRead, Refusal, Volume
 from striate.data import Streamed
 from striate.data.stream import UNREADABLE
-from striate.judging.trained import answer
 from striate.visualize.embedding import CELLS, MANY, Data, Tick, batches, unheard
 from striate.visualize.field import LayerField, gradients, layer_field
 from striate.visualize.units import Unit, unit
-from striate.visualize.watching import OUT, known, undisturbed, value_of, watched
+from striate.visualize.watching import as_far_as, undisturbed
 
 BEST = 9  # images a channel
 
@@ -71,19 +70,18 @@ def exciting(
     of = unit(model, of) if isinstance(of, str) else of
     if best < 1:
         raise Refusal(f"Cannot keep the best {best} of a data set's images: 1 or more are kept.")
-    inner, kept, seen, volume, height, width = known(model, of.layer), _Best(), 0, Volume(1), 1, 1
-    for which, x in _placed(model, data, size):
-        with undisturbed(model), watched(model, [inner]) as found:
-            found[OUT] = answer(model, x) if inner == OUT else model(x)
-        whole = value_of(found, inner, of.layer)
-        value = _chosen(whole, of)
-        volume, (height, width) = Volume(*x.shape[1:]), (whole.shape[2:] if whole.ndim > 2 else (1, 1))
-        peaks, at = value.flatten(2).max(2)
-        if not peaks.isfinite().all():
-            raise Refusal(f"Cannot see what excites {of}: its values are not finite.")
-        kept = kept.with_more(peaks.T.float().cpu(), which.expand(value.shape[1], -1), at.T.cpu(), best)
-        seen += len(which)
-        tick(seen)
+    kept, seen, volume, height, width = _Best(), 0, Volume(1), 1, 1
+    with undisturbed(model), as_far_as(model, [of.layer]) as run:
+        for which, x in _placed(model, data, size):
+            whole = run(x)[of.layer]
+            value = _chosen(whole, of)
+            volume, (height, width) = Volume(*x.shape[1:]), (whole.shape[2:] if whole.ndim > 2 else (1, 1))
+            peaks, at = value.flatten(2).max(2)
+            if not peaks.isfinite().all():
+                raise Refusal(f"Cannot see what excites {of}: its values are not finite.")
+            kept = kept.with_more(peaks.T.float().cpu(), which.expand(value.shape[1], -1), at.T.cpu(), best)
+            seen += len(which)
+            tick(seen)
     cells = torch.stack((torch.div(kept.at, width, rounding_mode="floor"), kept.at % width), 2)
     if of.at is not None:
         cells = torch.tensor(of.at).expand_as(cells)

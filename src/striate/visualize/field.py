@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from striate.blueprint import Graph, Refusal, Volume, replay
 from striate.blueprint.said import counted
 from striate.blueprint.window import Field
-from striate.judging.trained import answer
 from striate.nn import trace
 from striate.nn.build import Network
+from striate.visualize.activations import as_read
 from striate.visualize.embedding import Tick, unheard
 from striate.visualize.units import Unit, unit
-from striate.visualize.watching import OUT, known, undisturbed, value_of, watched
+from striate.visualize.watching import OUT, as_far_as, known, undisturbed
 
 TWO_SIGMA = 0.9545  # of a Gaussian lies within two deviations
 CELLS = 1 << 20  # of images whose gradients are taken at once: 20 of 224×224
@@ -171,25 +171,15 @@ def gradients(model: nn.Module, x: Tensor, of: Unit, tick: Tick = unheard) -> tu
     """The absolute gradients of a unit's cell (of all channels together, where it names none) by x, float N×C×H×W,
     summed over the input's channels: float32 N×H×W; and the unit with its cell. Raises Refusal.
     """
-    inner, found = known(model, of.layer), list[Tensor]()
-    like = next((p for p in model.parameters() if p.is_floating_point()), x)
+    found = list[Tensor]()
     for part in x.split(max(1, CELLS // max(1, x.shape[2] * x.shape[3]))):
-        leaf = part.detach().to(like.device, like.dtype).requires_grad_()
-        with torch.enable_grad(), undisturbed(model), watched(model, [inner]) as seen:
-            seen[OUT] = answer(model, leaf) if inner == OUT else model(leaf)
-        value = value_of(seen, inner, of.layer)
-        if of.at is None and value.ndim > 3 and value.shape[2] * value.shape[3] > 1:
-            of = of._replace(at=(value.shape[2] // 2, value.shape[3] // 2))
-        cell = of.of(value)
-        if not cell.requires_grad:
-            why = "what it computes cannot be differentiated, or is cut off (no_grad, detach, whole numbers)."
-            raise Refusal(f"Cannot see by gradients what {of} sees: none comes back from {of.layer}.", why)
-        if not cell.isfinite().all():
-            raise Refusal(
-                f"Cannot see {of}: its value is not finite.", ways="statistics(model, x) names where it begins."
-            )
-        [gradient] = torch.autograd.grad(cell.sum(), leaf, allow_unused=True)
-        found.append(torch.zeros_like(leaf[:, 0]) if gradient is None else gradient.float().abs().sum(1).cpu())
+        with torch.inference_mode(False), torch.enable_grad(), undisturbed(model):
+            leaf = as_read(model, part).detach().clone().requires_grad_()
+            with as_far_as(model, [of.layer]) as run:
+                value = run(leaf)[of.layer]
+            if of.at is None and value.ndim > 3 and value.shape[2] * value.shape[3] > 1:
+                of = of._replace(at=(value.shape[2] // 2, value.shape[3] // 2))
+            found.append(_back(of, value, leaf).float().abs().sum(1).cpu())
         tick(sum(map(len, found)))
     whole = torch.cat(found)
     if not whole.isfinite().all() or not whole.any():
@@ -199,6 +189,18 @@ def gradients(model: nn.Module, x: Tensor, of: Unit, tick: Tick = unheard) -> tu
             ways="More images, or no channel, or no cell.",
         )
     return whole, of
+
+
+def _back(of: Unit, value: Tensor, x: Tensor) -> Tensor:
+    """The gradient of a unit by x, N×C×H×W."""
+    cell = of.of(value)
+    if not cell.requires_grad:
+        why = "what it computes cannot be differentiated, or is cut off (no_grad, detach, whole numbers)."
+        raise Refusal(f"Cannot see by gradients what {of} sees: none comes back from {of.layer}.", why)
+    if not cell.isfinite().all():
+        raise Refusal(f"Cannot see {of}: its value is not finite.", ways="statistics(model, x) names where it begins.")
+    [gradient] = torch.autograd.grad(cell.sum(), x, allow_unused=True)
+    return torch.zeros_like(x) if gradient is None else gradient
 
 
 def effective(model: nn.Module, x: Tensor, of: str | Unit, tick: Tick = unheard) -> Effective:

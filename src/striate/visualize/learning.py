@@ -23,6 +23,7 @@ from striate.training.events import LayerFlow
 from striate.training.flow import Look, looking, measured, weights
 from striate.training.prepare import initialised
 from striate.training.recipe import GAUSSIAN
+from striate.visualize.activations import as_read
 from striate.visualize.embedding import unheard
 
 WORDS = ("he", "xavier", "lecun", "gaussian(0.01)")
@@ -121,13 +122,13 @@ def flows(
         raise CannotTrain(f"Cannot learn from {counted(len(x), 'image')} with {counted(len(y), 'label')}.")
     found, done = list[Flowing](), 0
     for name, model in networks.items():
-        with torch.random.fork_rng([]):
+        with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng([]):
             torch.manual_seed(seed)
             copy = deepcopy(model).train().requires_grad_()
             optimiser = torch.optim.SGD(copy.parameters(), lr, MOMENTUM)
             for step in range(max(at) + 1):
                 which = torch.arange(step * batch, step * batch + min(batch, len(x))) % len(x)
-                loss, layers = _stepped(name, copy, optimiser, x[which], y[which], step in at)
+                loss, layers = _stepped(name, copy, optimiser, as_read(copy, x[which]).clone(), y[which], step in at)
                 found += [Flowing(name, step, loss, layers)] if step in at else []
                 done += 1
                 tick(done)
@@ -150,7 +151,7 @@ def _stepped(
             f"Cannot learn classes {int(y.min())} to {int(y.max())} with {name}: it gives scores of {shape}.",
             ways="Classes are numbers from 0, one for each score of an image.",
         )
-    loss = F.cross_entropy(scores.float(), y)
+    loss = F.cross_entropy(scores.float(), y.to(scores.device))
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     layers = measured(look, before) if looked else ()

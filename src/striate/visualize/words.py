@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from striate.blueprint import NotFound, Refusal
 from striate.blueprint.said import counted
 from striate.judging.trained import answer
+from striate.visualize.activations import as_read
 from striate.visualize.units import unit
 from striate.visualize.watching import OUT, undisturbed
 
@@ -81,8 +82,8 @@ def words(
         raise NotFound("method", method, METHODS)
     take, signed, _ = METHODS[method]
     along = _axis(embedded, tokens, axis)
-    x = embedded.detach().clone().requires_grad_()
-    with torch.enable_grad(), undisturbed(model):
+    with torch.inference_mode(False), torch.enable_grad(), undisturbed(model):
+        x = as_read(model, embedded).detach().clone().requires_grad_()
         scores = answer(model, x)
         if scores.ndim != 2 or len(scores) != 1 or not scores.isfinite().all():
             shape = "×".join(map(str, scores.shape))
