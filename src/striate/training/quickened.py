@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from copy import copy
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class LargestOf(nn.Module):
-    """A 2×2 max pool as a maximum over an axis: compiled, its way back is one pass over memory instead of a search. Of
-    equal values each gets its share of the gradient, not the first all of it.
+    """A 2×2 max pool as larger-of-two twice: compiled, its way back is one pass over memory instead of a search. Of two
+    equal values each gets half of the gradient, not the first all of it.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         n, channels, height, width = x.shape
         rows, columns = height // 2, width // 2
         cells = x[:, :, : 2 * rows, : 2 * columns].permute(0, 2, 3, 1)  # as they lie in memory
-        largest = cells.reshape(n, rows, 2, columns, 2, channels).amax((2, 4))
-        return largest.permute(0, 3, 1, 2)
+        upper, lower = cells.reshape(n, rows, 2, columns, 2, channels).unbind(2)
+        left, right = torch.maximum(upper, lower).unbind(3)
+        return torch.maximum(left, right).permute(0, 3, 1, 2)
 
 
 class LargestOfAll(nn.Module):
-    """The largest value of each channel: torch's adaptive pool counts cells one by one on the way back."""
+    """The largest value of each channel: torch's adaptive pool counts cells one by one on the way back. (An axis's
+    maximum would do it, too, but that a compiled one may compare what it has rounded with what it has not.)
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.amax((2, 3), keepdim=True)
+        return F.max_pool2d(x, x.shape[2:])
 
 
 def quickened(network: nn.Module, compiled: bool) -> nn.Module:
