@@ -44,31 +44,35 @@ def known(model: nn.Module, name: str) -> str:
 
 
 @contextmanager
-def undisturbed(model: nn.Module, weights: bool = False) -> Iterator[nn.Module]:
-    """The model in evaluation mode, nothing done in place, its weights without gradients unless `weights`; afterwards
-    modes, flags and gradients are as they were.
+def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) -> Iterator[nn.Module]:
+    """The model in evaluation mode, nothing done in place unless `inplace`, its weights without gradients unless
+    `weights`; afterwards modes, flags and gradients are as they were.
     """
     modes = [(module, module.training) for module in model.modules()]
-    inplace = [module for module in model.modules() if getattr(module, "inplace", None) is True]
+    apart = [module for module, _ in modes if not inplace and getattr(module, "inplace", None) is True]
     learning = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     try:
-        model.eval()
-        for module in inplace:
+        if any(mode for _, mode in modes):
+            model.eval()
+        for module in apart:
             module.inplace = False  # type: ignore[assignment]
-        for parameter, _, _ in learning:
-            parameter.requires_grad_(weights)
-        if weights:
-            for parameter, _, _ in learning:
+        for parameter, learns, gradient in learning:
+            if learns != weights:
+                parameter.requires_grad_(weights)
+            if weights and gradient is not None:
                 parameter.grad = None
         yield model
     finally:
         for module, mode in modes:
-            module.training = mode
-        for module in inplace:
+            if module.training != mode:  # to set it takes longer than to look
+                module.training = mode
+        for module in apart:
             module.inplace = True  # type: ignore[assignment]
         for parameter, learns, gradient in learning:
-            parameter.requires_grad_(learns)
-            parameter.grad = gradient
+            if parameter.requires_grad != learns:
+                parameter.requires_grad_(learns)
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
 
 
 @contextmanager
@@ -167,9 +171,13 @@ def as_far_as(model: nn.Module, names: Iterable[str]) -> Iterator[Callable[[Tens
                     short(x)
             except _Enough:
                 pass
-            except RuntimeError:  # torch's, of shapes: of no matter behind the last of them
+            except RuntimeError as error:  # torch's, of shapes: of no matter behind the last of them
                 if inner - {*found}:
-                    raise
+                    raise Refusal(
+                        f"Cannot run this network on {'×'.join(map(str, x.shape[1:]))}.",
+                        str(error).split("\n")[0],
+                        "A size that it reads.",
+                    ) from error
             often.update(counts if not often else ())
             return {name: value_of(found, inside, name) for name, inside in by_name.items()}
 

@@ -79,7 +79,7 @@ def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
         count = int((~x[first].isfinite()).sum())
         raise Refusal(f"Cannot look at image {first}: {count:,} of its {x[first].numel():,} values are no numbers.")
     first_parameter = next((p for p in model.parameters() if p.is_floating_point()), x)
-    with torch.inference_mode(False), torch.enable_grad(), undisturbed(model):
+    with torch.inference_mode(False), torch.enable_grad(), undisturbed(model, inplace=True):
         apart = x.detach().to(first_parameter.device, first_parameter.dtype, copy=True)
         yield apart.contiguous(memory_format=torch.channels_last)  # a processor's convolutions are quicker so
 
@@ -112,7 +112,7 @@ def _number(model: nn.Module, which: int | str | Tensor) -> int:
 
 def ask(model: nn.Module, x: Tensor, targets: Tensor | None) -> Asked:
     """Run the model. Raises Refusal where it does not answer with scores, N×classes, or has no such class."""
-    return answered(model, model(x), targets)
+    return answered(model, model(x.clone()), targets)  # its first step may be in place
 
 
 def answered(model: nn.Module, out: Any, targets: Tensor | None) -> Asked:

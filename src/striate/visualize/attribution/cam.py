@@ -152,7 +152,7 @@ def _last_map(model: nn.Module, x: Tensor) -> str:
         return value
 
     with asking(model, x[:1]) as first, torch.no_grad(), watched(model, [n for n in layers(model) if n != OUT], keep):
-        model(first)
+        model(first.clone())
     if not ran:
         raise Refusal("Cannot choose a layer to look at: none gives a map, channels over a grid of cells.")
     return ran[-1]

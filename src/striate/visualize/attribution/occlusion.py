@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from striate.blueprint import Refusal
 from striate.visualize.attribution.asked import CELLS, Heat, Target, Tick, answered, ask, each
 from striate.visualize.attribution.incremental import Box, changed, known, narrowed, program
+from striate.visualize.watching import undisturbed
 
 SHARE = 7  # a window is a seventh of the image's side
 NEAR = 1e-3  # of a score: how far apart two ways to it may be
@@ -64,7 +65,7 @@ def occlusion(
     windows = _windows(x, window, stride)
 
     def look(x: Tensor, targets: Tensor | None) -> Heat:
-        with torch.inference_mode():
+        with torch.inference_mode(), undisturbed(model):
             asked = ask(model, x, targets)
             covered = _covered(model, x, asked.targets, windows, fill, at_once)
             lost = asked.of - covered
