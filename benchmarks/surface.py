@@ -65,10 +65,12 @@ def measured(model: nn.Module, of: Objective, n: int, points: int) -> _harness.J
 
 def whole(model: nn.Module, of: Objective) -> _harness.Json:
     start, busy = time.perf_counter(), time.process_time()
-    found = surface(
-        model, of, random_directions(model), points=WHOLE,
-        tick=lambda done: print(f"  {done:,} of {WHOLE**2:,} points", end="\r" if sys.stdout.isatty() else "\n", flush=True),
-    )  # fmt: skip
+    end = "\r" if sys.stdout.isatty() else "\n"
+
+    def tick(done: int) -> None:
+        print(f"  {done:,} of {WHOLE**2:,} points", end=end, flush=True)
+
+    found = surface(model, of, random_directions(model), points=WHOLE, tick=tick)
     took, cpu = time.perf_counter() - start, time.process_time() - busy
     images = (WHOLE**2 + 1) * of.images
     picture = _harness.RESULTS / "surface.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from striate.blueprint import CannotTrain, CannotWrite, Refusal
@@ -20,23 +22,25 @@ from striate.judging.trained import preprocessing_of
 from striate.nn.build import Network
 from striate.visualize.surface import Objective, between, line, loss_at, objective, random_directions, surface
 
-KILLED = """
-import os, signal, sys, torch
-sys.path.insert(0, {here!r})
-from test_grid import convolutional, real
-from striate.visualize.surface import random_directions, surface
+PROCESS = """
+import os, signal, torch
+from safetensors.torch import load_file
+from torch import nn
+from striate.visualize.surface import objective, random_directions, surface
 
-model, of = convolutional(), real()
-calls, share, last = 0, {share}, {last}
+{network}
+digits, calls = load_file({digits!r}), 0
 
-def told(module, x, y):
+def told(*_):
     global calls
     calls += 1
-    if calls == last:
+    if calls == {last}:
         os.kill(os.getpid(), signal.SIGKILL)
 
+model = convolutional()
+of = objective(model, (digits["x"], digits["y"]), size=32)
 model.register_forward_hook(told)
-surface(model, of, random_directions(model), points=6, folder={folder!r}, share=share)
+surface(model, of, random_directions(model), points=6, folder={folder!r}, share={share})
 """
 
 
@@ -52,7 +56,12 @@ def real() -> Objective:
 
 
 def process(folder: Path, share: tuple[int, int], last: int = -1) -> subprocess.Popen[bytes]:
-    program = KILLED.format(here=str(Path(__file__).parent), share=share, last=last, folder=str(folder))
+    """Fills its share; kills itself, as the system would, in its run of the network of that number."""
+    digits, of = folder.with_name("digits.safetensors"), real()
+    save_file({"x": torch.cat([x for x, _ in of.batches]), "y": torch.cat([y for _, y in of.batches])}, digits)
+    program = PROCESS.format(
+        network=inspect.getsource(convolutional), digits=str(digits), last=last, folder=str(folder), share=share
+    )
     return subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
@@ -127,19 +136,20 @@ def test_a_killed_process_loses_one_row_and_the_rest_is_filled_by_several(tmp_pa
     """Of 6 rows of 6 points in 2 batches: killed within the fourth row, its seventh run of the network; the weights'
     own loss took two runs.
     """
-    killed = process(tmp_path, (0, 1), last=2 + 3 * 12 + 7)
+    kept = tmp_path / "rows"
+    killed = process(kept, (0, 1), last=2 + 3 * 12 + 7)
     assert killed.wait() == -signal.SIGKILL
-    (folder,) = tmp_path.iterdir()
+    (folder,) = kept.iterdir()
     rows = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sorted(rows) == ["row-0000.json", "row-0001.json", "row-0002.json"]
 
-    other = process(tmp_path, (1, 2))  # rows 3 and 5; row 4 is the other's
+    other = process(kept, (1, 2))  # rows 3 and 5; row 4 is the other's
     model, of = convolutional(), real()
-    surface(model, of, random_directions(model), points=6, folder=tmp_path, share=(0, 2))
+    surface(model, of, random_directions(model), points=6, folder=kept, share=(0, 2))
     assert other.wait() == 0
     runs = list[int]()
     model.register_forward_hook(lambda *_: runs.append(1))
-    found = surface(model, of, random_directions(model), points=6, folder=tmp_path)
+    found = surface(model, of, random_directions(model), points=6, folder=kept)
     assert len(runs) == 2  # the weights' own loss, and nothing else
     assert found.done.all()
     torch.testing.assert_close(found.losses, surface(model, of, random_directions(model), points=6).losses)
@@ -201,5 +211,7 @@ def test_what_is_no_surface(tmp_path: Path, digits: Splits) -> None:
         objective(model, (torch.zeros(5, 1, 8, 8), torch.zeros(4)))
     with pytest.raises(CannotTrain, match="a loss of no images"):
         objective(model, (torch.zeros(0, 1, 8, 8), torch.zeros(0)))
+    with pytest.raises(CannotTrain, match="labels go from 0 to 10, the network tells 10 classes apart"):
+        objective(model, (torch.zeros(2, 1, 8, 8), torch.tensor([0, 10])))
     with pytest.raises(CannotTrain, match="its file does not say how"):
         objective(model, digits.test)

@@ -14,6 +14,7 @@ from striate.data import Images, Streamed
 from striate.data.memory import room_for
 from striate.judging.trained import answer
 from striate.visualize.embedding import batches
+from striate.visualize.watching import undisturbed
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) -> the mean over a batch, one number
 BATCH = 128
@@ -49,13 +50,27 @@ def objective(
         room_for(4 * len(data) * data.volume.size, f"{len(data):,} images")
         pairs = [(x, y) for x, y, _ in batches(model, data, size) if y is not None]
         device = pairs[0][0].device
-        return Objective(tuple((x, y.to(device)) for x, y in pairs), loss, dtype)
+        return _answered(model, Objective(tuple((x, y.to(device)) for x, y in pairs), loss, dtype))
     x, y = data
     if len(x) != len(y):
         raise Refusal(f"Cannot take a loss of {len(x):,} images with {len(y):,} targets: one for each is wanted.")
     if not len(x):
         raise CannotTrain("Cannot take a loss of no images.")
-    return Objective(tuple(zip(x.split(size), y.split(size), strict=True)), loss, dtype)
+    return _answered(model, Objective(tuple(zip(x.split(size), y.split(size), strict=True)), loss, dtype))
+
+
+def _answered(model: nn.Module, of: Objective) -> Objective:
+    """The same, where the network tells apart as many classes as the labels name."""
+    if of.loss is cross_entropy and not of.batches[0][1].is_floating_point():
+        with torch.no_grad(), undisturbed(model):
+            classes = answer(model, of.batches[0][0][:1]).shape[1]
+        low, high = (int(end) for end in torch.cat([y.flatten() for _, y in of.batches]).aminmax())
+        if low < 0 or high >= classes:
+            raise CannotTrain(
+                f"Cannot take a loss: the labels go from {low} to {high}, the network tells {classes} classes apart.",
+                ways=f"Labels from 0 to {classes - 1}.",
+            )
+    return of
 
 
 def loss_at(model: nn.Module, of: Objective) -> float:
