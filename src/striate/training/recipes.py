@@ -232,11 +232,14 @@ RECIPES: dict[str, Recipe] = {
             precision="bfloat16",
         ),
         Recipe(
-            name="fast-mnist",  # 98.94 % of images held out, 98.92 % without the crops (3 seeds)
-            epochs=3,
+            name="fast-mnist",  # of images held out 99.06 %; three epochs without smoothing, momentum 0.9: 99.01 %
+            epochs=2,
             batch_size=256,
-            lr=0.014,
+            lr=0.018,
+            momentum=0.85,
+            second=0.95,
             warm_up=0.25,
+            label_smoothing=0.1,
             augment="padded-crop(1)",
             validation=0.0,
             precision="bfloat16",
