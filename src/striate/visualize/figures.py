@@ -43,7 +43,8 @@ def png(figure: Figure) -> bytes:
 def image(axes: Axes, pixels: Tensor, title: str = "") -> Any:
     """uint8 or float (0..1) C×H×W, grey or red-green-blue."""
     grid = pixels.detach().cpu().movedim(0, -1)
-    drawn = axes.imshow(grid if grid.shape[2] == 3 else grid[..., 0], cmap="gray", vmin=0, vmax=_top(grid))
+    look = (grid if grid.shape[2] == 3 else grid[..., 0]).numpy()
+    drawn = axes.imshow(look, cmap="gray", vmin=0, vmax=_top(grid))
     axes.axis("off")
     if title:
         axes.set_title(title, color=INK, fontsize=8)
@@ -61,12 +62,12 @@ def heat(axes: Axes, values: Tensor, over: Tensor | None = None, title: str = ""
     values = values.detach().float().cpu()
     if over is not None:
         grey = over.float().cpu().mean(0)
-        axes.imshow(grey, cmap="gray", vmin=0, vmax=_top(over), extent=(0, grey.shape[1], grey.shape[0], 0))
+        axes.imshow(grey.numpy(), cmap="gray", vmin=0, vmax=_top(over), extent=(0, grey.shape[1], grey.shape[0], 0))
     signed = bool((values < 0).any())
     top = float(values.abs().max()) or 1.0
     height, width = (over if over is not None else values).shape[-2:]
     drawn = axes.imshow(
-        values, cmap=SIGNED if signed else HEAT, vmin=-top if signed else 0, vmax=top,
+        values.numpy(), cmap=SIGNED if signed else HEAT, vmin=-top if signed else 0, vmax=top,
         alpha=1.0 if over is None else OVER, extent=(0, width, height, 0),
         interpolation="bilinear" if over is not None else "nearest",
     )  # fmt: skip
