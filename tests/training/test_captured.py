@@ -13,7 +13,7 @@ from striate.blueprint import CannotTrain, Conv, Dropout, GlobalPool, Linear, Ma
 from striate.data import Images, Preprocessing, Splits
 from striate.nn import load
 from striate.training import Checkpoint, Control, Done, Step, Warning, resume, train
-from striate.training.quickened import LargestOf, LargestOfAll, quickened
+from striate.training.quickened import LargestOfAll, quickened
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 PIXELS = torch.randint(256, (210, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -36,17 +36,14 @@ def test_on_a_processor_nothing_is_captured_and_who_asked_for_it_is_told() -> No
     assert warnings(device="cpu") == []
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_layers_said_otherwise_give_the_same_and_share_their_weights(compiled: bool) -> None:
+def test_layers_said_otherwise_give_the_same_and_share_their_weights() -> None:
     parts = Seq(conv=Conv(4, 3), pool=MaxPool(2, fit="floor"), conv2=Conv(4, 3), last=GlobalPool("max"))
     model = network(Seq(inner=parts, fc=Linear(3)), "1x13x13")
-    twin = quickened(model, compiled)
+    twin = quickened(model)
     assert twin is not model
-    assert isinstance(model.inner.pool, torch.nn.MaxPool2d)
-    assert isinstance(twin.inner.pool, LargestOf) == compiled
+    assert isinstance(model.inner.last, torch.nn.AdaptiveMaxPool2d)
     assert isinstance(twin.inner.last, LargestOfAll)
     assert twin.inner.conv is model.inner.conv
-    assert quickened(network(), False) is not None
     x = torch.randn(5, 1, 13, 13)
     outputs = []
     for each in (model, twin):
@@ -59,7 +56,7 @@ def test_layers_said_otherwise_give_the_same_and_share_their_weights(compiled: b
 
 def test_a_network_with_nothing_to_say_otherwise_is_itself() -> None:
     model = network()
-    assert quickened(model, compiled=False) is model
+    assert quickened(model) is model
 
 
 @gpu

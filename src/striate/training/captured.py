@@ -21,7 +21,7 @@ from striate.training.ranks import ALONE
 
 FULL = 2  # steps of a shape that are said in full before it is captured: then all that is made once is made
 BEHIND = 2  # steps that may be under way before the loss of the first is read
-COMPILED = "default"  # torch.compile's word; "max-autotune-no-cudagraphs" takes minutes, for the same steps
+COMPILED = "max-autotune-no-cudagraphs"  # torch.compile's word: kernels are chosen by trial; the graph is ours
 Learn = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -147,7 +147,7 @@ def captured(
     if recipe.step == "plain" or why_not(course):
         return None
     compiled = recipe.step == "compiled"
-    network: Any = quickened(joined, compiled)
+    network: Any = quickened(joined)
     network = torch.compile(network, dynamic=False, mode=COMPILED) if compiled else network
     trained = [p for group in optimiser.param_groups for p in group["params"]]
 
