@@ -4,7 +4,7 @@ Each experiment is a network, images, a recipe and some of its fields. Every cho
 held out of the training ones; `--choose` trains so and stops there. Else the test images are opened once, by the model
 that each seed's run kept. plain20 … resnet56 are the degradation of plain networks with depth, and what shortcuts do
 about it (He et al. 2015, Figures 1 and 6): their error on the very images they learnt from is what counts. At a small
-scale it is six epochs on a processor; else 64, on a GPU, the paper's recipe in proportion.
+scale it is six epochs on a processor; else 50, on a GPU, the paper's recipe in proportion.
 
     python benchmarks/trained.py                                    which experiments there are, and what they gave
     python benchmarks/trained.py resnet20 plain20                   two of them; what others gave stays
@@ -47,7 +47,7 @@ class Experiment(NamedTuple):
 LENET5 = {"epochs": 20, "batch_size": 256, "lr": 0.01, "precision": "bfloat16", "augment": "padded-crop(2)"}
 WHOLE = {"validation": 0.0}
 SMALL = {"epochs": 6}
-DEPTH = {"epochs": 64, "precision": "float32"}
+DEPTH = {"epochs": 50, "precision": "float32"}
 EXPERIMENTS = {
     "lenet5": Experiment("lenet5", "mnist", "default", LENET5 | WHOLE, seeds=5),
     "resnet20": Experiment("resnet20", "cifar10", "fast-cifar", {}),
