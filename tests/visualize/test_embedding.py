@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from reference import torchvision
 from striate.blueprint import CannotTrain, NotFound, Refusal
-from striate.data import Images, open_data
+from striate.data import Images, Streamed, open_data
+from striate.data.pictures import File
 from striate.judging.trained import preprocessing_of
 from striate.nn.build import Network
 from striate.visualize.embedding import (
@@ -23,6 +24,7 @@ from striate.visualize.embedding import (
     snapped,
     tsne,
 )
+from striate.visualize.images import seen
 from striate.visualize.watching import values
 
 
@@ -69,6 +71,21 @@ def test_a_module_of_any_dtype_with_layers_in_place() -> None:
     assert found.values.dtype is torch.float32
     torch.testing.assert_close(found.values, model[0](x.bfloat16()).float().mean((2, 3)), atol=1e-2, rtol=1e-2)
     assert model.training
+
+
+def test_photos_are_read_as_they_are_wanted(squeezenet: Network, shared: Path, tmp_path: Path) -> None:
+    """Files that do not fit in memory; one that cannot be read is left out, and its label with it."""
+    paths = sorted((shared / "hymenoptera" / "val" / "bees").glob("*.jpg"))[:22]
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(paths[0].read_bytes()[:300])
+    files, labels = tuple(map(File, [paths[0], broken, *paths[1:]])), torch.arange(23)
+    data = Streamed(files, labels, tuple(map(str, labels.tolist())), "bees", preprocessing_of(squeezenet))
+    found = features(squeezenet, data, "conv1", size=8)
+    assert found.labels is not None
+    assert found.labels.tolist() == [0, *range(2, 23)]
+    x = seen(squeezenet, paths[:3]).x
+    torch.testing.assert_close(found.values[:3], values(squeezenet, x, ["conv1"])["conv1"].mean((2, 3)))
+    assert found.thumbs.shape == (22, 3, 64, 64)
 
 
 def test_large_images_become_thumbnails() -> None:

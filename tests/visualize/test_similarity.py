@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+import striate
 from striate.blueprint import NotFound, Refusal
 from striate.data import open_data
 from striate.judging.trained import preprocessing_of
@@ -105,6 +107,20 @@ def test_rsa_by_groups_of_layers_is_as_if_at_once(monkeypatch: pytest.MonkeyPatc
     again = similarity(SMALL, x, ["0", "2"], SMALL, ["4"], measure="rsa", tick=told.append)
     assert torch.equal(found.values, again.values)
     assert told == [60, 120, 180]
+
+
+def test_two_networks_each_by_its_own_rule(lenet: Network, shared: Path) -> None:
+    data = open_data(shared / "mnist", preprocessing=preprocessing_of(lenet)).test[:32]
+    other = striate.load("lenet5-mnist")
+    mine = preprocessing_of(lenet)
+    other.metadata["preprocessing"] = replace(mine, mean=(0.0,), std=(1.0,)).to_json()
+    alike = similarity(lenet, data, ["conv1", "fc4"], other=lenet)
+    assert alike.columns == telling_layers(lenet, mine.normalise(data.pixels[:1]))
+    found = similarity(lenet, data, ["conv1", "fc4"], other, ["fc4"])
+    one = values(lenet, mine.normalise(data.pixels), ["conv1"])["conv1"]
+    its = values(lenet, data.pixels / 255, ["fc4"])["fc4"]
+    assert float(found.values[0, 0]) == pytest.approx(linear_cka(one, its, unbiased=True), abs=1e-4)
+    assert 0 < found.values[1, 0] < 0.999
 
 
 def test_what_cannot_be_compared() -> None:

@@ -48,6 +48,12 @@ def test_biases_and_norms_stay_unless_asked() -> None:
     assert not moved["1.running_var"].any()
 
 
+def test_a_norms_weights_stay_whatever_their_shape() -> None:
+    model = nn.Sequential(nn.LayerNorm((3, 4, 4)), nn.Conv2d(3, 2, 3), nn.GroupNorm(1, 2))
+    direction = named(model, random_direction(model))
+    assert {name for name in direction if direction[name].any()} == {"1.weight"}
+
+
 def test_other_lengths() -> None:
     model = small()
     given = {name: torch.ones_like(p) for name, p in model.named_parameters()}
