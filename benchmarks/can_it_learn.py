@@ -1,9 +1,9 @@
 """Can it learn? Values and gradients by layer, of plain and residual networks of growing depth, drawn in several ways.
 
-On CIFAR-10, the networks of He et al. 2016 (arXiv 1512.03385, section 4.2), drawn as He et al. 2015 say, before the first step and
-after some, with SGD at the paper's rate of 0.1 (no warm-up, no augmentation, 64 images a step). Then a plain network of
-20 layers whose weights are drawn as He, as Xavier and as a Gaussian of deviation 0.01, with BatchNorm and without.
-Nothing is timed; the pictures lie beside the figures.
+On CIFAR-10, the networks of He et al. 2016 (arXiv 1512.03385, section 4.2), drawn as He et al. 2015 say, before the
+first step and after some, with SGD at the paper's rate of 0.1 (no warm-up, no augmentation, 64 images a step). Then a
+plain network of 20 layers whose weights are drawn as He, as Xavier and as a Gaussian of deviation 0.01, with BatchNorm
+and without. Nothing is timed; the pictures lie beside the figures.
 
     python benchmarks/can_it_learn.py [folder of CIFAR-10] [steps]
 """
@@ -11,6 +11,7 @@ Nothing is timed; the pictures lie beside the figures.
 from __future__ import annotations
 
 import sys
+
 from torch import Tensor
 
 from _harness import RESULTS, record
@@ -37,6 +38,19 @@ def by_beginning(x: Tensor, y: Tensor, steps: int) -> list[Flowing]:
     return flows(networks, x, y, at=(0, steps), tick=_told)
 
 
+def _figures(of: Flowing) -> dict[str, object]:
+    """Without what belongs to layers that have no weights."""
+    said = of.to_json()
+    rows = said.pop("layers")
+    weighted = [row for row in rows if row["weight"] is not None]
+    columns = {name: " ".join(_short(row[name]) for row in weighted) for name in ("deviation", "gradient", "weight")}
+    return {**said, "layers, in their order": columns}
+
+
+def _short(value: float | None) -> str:
+    return "?" if value is None else f"{value:.3g}"
+
+
 def _told(done: int) -> None:
     if done % 50 == 0:
         print(f"{done} steps", flush=True)
@@ -57,7 +71,7 @@ def main() -> None:
         found = ask(x, some.labels, steps)
         print(*(of.told() for of in found), sep="\n")
         (RESULTS / f"{name}.png").write_bytes(draw_flows(found, title))
-        result[name] = [of.to_json() for of in found]
+        result[name] = [_figures(of) for of in found]
     print(record("can_it_learn", QUESTION, {"steps": steps, **result}, "torch"))
 
 
