@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,10 +171,8 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
     stem = Path(of.image).stem if of.image else of.name.partition("(")[0]
     own = Path(f"{stem}-{'seen' if name == 'page' else name}.png")
     wanted = own if out is None else out / own if out.is_dir() else out
-    if name in ("surface", "line") and not as_json:
-        of = of._replace(folder=wanted.with_suffix(".rows"))
-        say(f"Rows are kept in {of.folder}/: should it be stopped, the same command goes on from them.", err=True)
-    shown = view(name, of)
+    with _resumable(of, name, wanted) as of:
+        shown = view(name, of)
     path = unclaimed(wanted)
     if path.suffix.lower() == ".html":
         from striate.visualize.report import Section, report
@@ -187,6 +187,23 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
         say(json.dumps({**said, **shown.facts}, ensure_ascii=False))
     else:
         say(f"{shown.line}\n{path}: drawn")
+
+
+@contextmanager
+def _resumable(of: Wanted, name: str, out: Path) -> Iterator[Wanted]:
+    """Beside where a surface is to be drawn, a folder for its rows, until it is drawn."""
+    if "points" not in VIEWS[name].takes:
+        yield of
+        return
+    rows = out.with_name(f"{out.stem}-{of.points or 'some'}.rows")
+    if rows.is_dir():
+        say(f"Going on from what {rows}/ has.", err=True)
+    try:
+        yield of._replace(folder=rows)
+    except KeyboardInterrupt:
+        say(f"Rows that are done are in {rows}/: the same command goes on from them.", err=True)
+        raise
+    shutil.rmtree(rows, ignore_errors=True)
 
 
 def _heeded(of: Wanted, name: str) -> None:

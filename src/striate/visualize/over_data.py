@@ -119,7 +119,11 @@ def line_view(of: Wanted) -> View:
     told = (
         f"Loss {one.here:.3g} on {counted(one.images, 'image')}, along 2 random directions of its filters' own lengths"
     )
-    return View(surface.line_picture(found, f"{of.name}: the loss along lines"), facts, told)
+    return View(
+        surface.line_picture(found, f"{of.name}: the loss along lines", "distance, in its filters' own lengths"),
+        facts,
+        told,
+    )
 
 
 def surface_view(of: Wanted) -> View:

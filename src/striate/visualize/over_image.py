@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from striate.blueprint import Refusal, Volume
 from striate.visualize.activations import maps
 from striate.visualize.activations_drawn import draw_maps
 from striate.visualize.attribution import METHODS, attribute
+from striate.visualize.attribution.drawn import draw_attribution
 from striate.visualize.deconvnet import deconvnet, drawn
 from striate.visualize.embedding import batches
 from striate.visualize.field import effective, sight
 from striate.visualize.field_drawn import draw_field
 from striate.visualize.filters import filters
 from striate.visualize.filters_drawn import draw_filters
-from striate.visualize.page import LOOKED, Where, class_names, page, steps, where
-from striate.visualize.page_drawn import draw_page, draw_where
+from striate.visualize.page import class_name, class_names, page, steps
+from striate.visualize.page_drawn import draw_page
 from striate.visualize.units import Unit
 from striate.visualize.wanted import View, Wanted
+from striate.visualize.where import Where, tried, where
 
 FIELDS = 64  # images over which an effective field is averaged
 PROJECTED = 3  # units of the deconvnet, where none is named
-QUICKER = {method: dict(options) for method, _, options in LOOKED}
+QUICKER = {"smooth-grad": {"samples": 10}, "integrated-gradients": {"steps": 16}}  # where all methods are wanted
 
 
 def page_view(of: Wanted) -> View:
@@ -33,30 +38,29 @@ def page_view(of: Wanted) -> View:
 def attribution_view(of: Wanted) -> View:
     """By one method, or by all that the network allows."""
     seen, found, left_out = of.seen(), list[Where](), list[str]()
-    names = [of.method] if of.method else [*METHODS]
-    with of.progress(f"Looking at {of.image}", len(names), "method") as tick:
-        for done, name in enumerate(names, 1):
+    methods = [of.method] if of.method else [*METHODS]
+    with of.progress(f"Looking at {of.image}", len(methods), "method") as tick:
+        for done, method in enumerate(methods, 1):
             try:
-                layer = of.layer if name in ("cam", "grad-cam", "grad-cam++") or of.method else ""
-                heat = attribute(of.model, seen.x, name, of.target, layer or None)
+                found.append(_where(of, seen.x, method))
             except Refusal as refusal:
                 if of.method:
                     raise
                 left_out.append(refusal.fact)
-            else:
-                classes = class_names(of.model, _answers(of, seen.x))
-                found.append(where(heat, classes[int(heat.targets[0])]))
             tick(done)
-    told = [f"{one.title}: {one.told()}" for one in found] + left_out
+    told = ["\n  ".join((f"{one.title}: {one.told()}", *one.lines()[1:])) for one in found] + left_out
     facts = {"maps": [one.to_json() for one in found], "left_out": left_out}
-    return View(draw_where(found, seen.pixels[0], of.title), facts, "\n".join(told))
+    marked = [one.heat.method for one in found if one.trust and one.trust.unchanged]
+    png = draw_attribution(seen.pixels[0], [one.heat for one in found], class_names(of.model), marked=marked)
+    return View(png, facts, "\n".join(told))
 
 
-def _answers(of: Wanted, x: torch.Tensor) -> int:
-    from striate.judging.trained import answer
-
-    with torch.no_grad():
-        return int(answer(of.model, x).shape[1])
+def _where(of: Wanted, x: Tensor, method: str) -> Where:
+    options: dict[str, Any] = {} if of.method else dict(QUICKER.get(method, {}))
+    if of.layer and (of.method or "cam" in method):
+        options["layer"] = of.layer
+    heat = attribute(of.model, x, method, of.target or None, **options)
+    return where(heat, class_name(of.model, int(heat.targets[0])), tried(of.model, x, heat, options))
 
 
 def activations_view(of: Wanted) -> View:

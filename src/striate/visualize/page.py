@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from striate.blueprint import Refusal, Volume
 from striate.blueprint.said import visible
 from striate.visualize.activations import Maps, maps
-from striate.visualize.attribution import METHODS, Heat, Target, attribute
+from striate.visualize.attribution import Target, attribute
 from striate.visualize.attribution.asked import ask, asking, numbered
 from striate.visualize.field import Sight, sight
 from striate.visualize.images import Seen
 from striate.visualize.units import Unit, map_layer
+from striate.visualize.watching import known
+from striate.visualize.where import Where, tried, where
 
 TOP = 5  # classes
 STRONGEST = 5  # channels
@@ -29,32 +31,7 @@ LOOKED: tuple[tuple[str, bool, Mapping[str, Any]], ...] = (  # method, whether o
     ("smooth-grad", False, {"samples": 10}),
     ("occlusion", False, {}),
 )
-TITLES = {"cam": "CAM", "grad-cam": "Grad-CAM", "grad-cam++": "Grad-CAM++", "smooth-grad": "SmoothGrad"}
 Tick = Callable[[int], None]
-
-
-class Where(NamedTuple):
-    """A map of one image: `where` it lies in words; `half`, the smallest share of the image that holds half of it."""
-
-    heat: Heat
-    of: str  # the class
-    half: float
-    where: str
-
-    @property
-    def title(self) -> str:
-        method = self.heat.method
-        return f"{TITLES.get(method, method.replace('-', ' ').capitalize())}: {self.of}"
-
-    def told(self) -> str:
-        return f"half of it in {self.half:.0%} of the image, {self.where}" if self.half else self.where
-
-    def told_of_trust(self) -> tuple[str, ...]:
-        return (self.told(),)
-
-    def to_json(self) -> dict[str, Any]:
-        found = {"method": self.heat.method, "class": self.of, "half": round(self.half, 4), "where": self.where}
-        return {**found, "layer": self.heat.layer} if self.heat.layer else found
 
 
 class Page(NamedTuple):
@@ -84,8 +61,9 @@ class Page(NamedTuple):
         for name, share in zip(self.best, self.shares, strict=True):
             lines.append(f"  {name:{wide}}  {share:7.2%}  {'█' * round(BARS * share)}".rstrip())
         lines.append("Where it looks:")
-        wide = max((len(one.title) for one in self.maps), default=0)
-        lines += [f"  {one.title:{wide}}  {one.told()}" for one in self.maps]
+        for one in self.maps:
+            title, *tests = f"{one.title}: {one.told()}", *one.lines()[1:]
+            lines += [f"  {title}", *(f"    {test}" for test in tests)]
         lines += [f"  {why}" for why in self.left_out]
         if self.strongest is not None:
             lines.append(f"Strongest channels of {self.strongest.layer}: {', '.join(map(str, self.channels))}")
@@ -119,22 +97,27 @@ def page(
     reason; raises Refusal where the image cannot be answered at all.
     """
     x = seen.x[:1]
+    if layer:
+        known(model, layer)  # a slip is told now
     with asking(model, x) as asked, torch.no_grad():
         shares = ask(model, asked, numbered(model, target, 1)).scores.softmax(1)[0].cpu()
-    names, order = class_names(model, len(shares)), shares.argsort(descending=True, stable=True).tolist()
+    order = shares.argsort(descending=True, stable=True).tolist()
+    names = [class_name(model, i) for i in range(len(shares))]
     first = order[0] if target is None else int(numbered(model, target, 1)[0])  # type: ignore[index]
     second = next((i for i in order if i != first), None)
     tick(1)
     found, left_out = [], []
-    for done, (method, runner_up, options) in enumerate(LOOKED, 2):
+    for done, (method, runner_up, options) in zip(range(2, steps(), 2), LOOKED, strict=True):
         which = second if runner_up else first
         if which is not None:
             more = {**options, "layer": layer} if layer and method == "grad-cam" else options
             try:
-                found.append(where(attribute(model, x, method, which, **more), names[which]))
+                heat = attribute(model, x, method, which, **more)
+                tick(done)
+                found.append(where(heat, names[which], tried(model, x, heat, more)))
             except Refusal as refusal:
                 left_out.append(refusal.fact)
-        tick(done)
+        tick(done + 1)
     strongest = at = None
     with suppress(Refusal):
         [strongest] = maps(model, x, [layer or map_layer(model, x)])
@@ -148,32 +131,17 @@ def page(
 
 def steps() -> int:
     """How many steps a page takes."""
-    return len(LOOKED) + 2
+    return 2 * len(LOOKED) + 2
 
 
-def class_names(model: nn.Module, count: int) -> list[str]:
-    """What the model tells apart, by its file; numbers where that has no names."""
-    names = getattr(model, "metadata", {}).get("classes") or ()
-    return [visible(name) for name in names] if len(names) == count else [f"class {i}" for i in range(count)]
+def class_names(model: nn.Module) -> list[str]:
+    """What the model tells apart, as its file has it, to be shown; [] where it has no names."""
+    return [visible(name) for name in getattr(model, "metadata", {}).get("classes") or ()]
 
 
-def where(heat: Heat, of: str) -> Where:
-    """What can be said of a map, H×W: what is positive of it, for that speaks for the class."""
-    values = heat.values[0].clamp(min=0)
-    if not (total := float(values.sum())):
-        return Where(heat, of, 0.0, "nothing speaks for it")
-    falling = values.flatten().sort(descending=True).values.double().cumsum(0)
-    half = (int((falling < total / 2).sum()) + 1) / values.numel()
-    ends = [torch.linspace(-1, 1, side) for side in values.shape]
-    down, across = (float((values.sum(1 - axis) * ends[axis]).sum()) / total for axis in (0, 1))
-    row = "top" if down < -NEAR else "bottom" if down > NEAR else ""
-    column = "left" if across < -NEAR else "right" if across > NEAR else ""
-    return Where(
-        heat, of, half, f"at the {' '.join(word for word in (row, column) if word)}" if row or column else MIDDLE
-    )
-
-
-NEAR, MIDDLE = 0.2, "around the middle"  # of the image's half side: what is no further from its middle
+def class_name(model: nn.Module, number: int) -> str:
+    names = class_names(model)
+    return names[number] if number < len(names) else f"class {number}"
 
 
 def _most_active(found: Maps) -> Unit:
@@ -181,7 +149,3 @@ def _most_active(found: Maps) -> Unit:
     grid = found.values[0, channel]
     row, column = divmod(int(grid.argmax()), grid.shape[1])
     return Unit(found.layer, channel, (row, column))
-
-
-def meaning(heat: Heat) -> str:
-    return METHODS[heat.method].meaning

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from textwrap import fill, shorten
 from typing import TYPE_CHECKING, Any
 
-from striate.blueprint import Refusal
 from striate.blueprint.said import visible
 from striate.data.drawn import BLUE, FAINT, INK, ORANGE
+from striate.visualize.attribution import METHODS
 from striate.visualize.field_drawn import framed
 from striate.visualize.figures import WIDE, canvas, heat, image, png
-from striate.visualize.page import STRONGEST, Page, Where, meaning
+from striate.visualize.page import STRONGEST, Page
+from striate.visualize.where import Where
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 LONGEST = 26  # characters of a class beside its bar
 ACROSS = 2  # maps
 LINE = 46  # characters of a line below a map
-BELOW = 1.0  # inches below a map, for its scale and what is said of it
+BELOW = 1.5  # inches below a map, for its scale and what is said of it
 SPECKS = 0.998  # of a map's cells are not the brightest specks
 PART = {"size": 9, "fontweight": "bold", "color": INK, "x": 0.015, "ha": "left"}
 
@@ -51,21 +52,6 @@ def draw_page(found: Page) -> bytes:
         _channels(next(parts), found)
     if found.sight:
         _field(next(parts), found)
-    return png(figure)
-
-
-def draw_where(found: Sequence[Where], pixels: Tensor, title: str) -> bytes:
-    """A PNG of maps over one image, C×H×W, each with its scale and its test."""
-    if not found:
-        raise Refusal(f"Cannot draw where {title} looks: no method found a map.")
-    across = min(ACROSS, len(found))
-    rows = [found[i : i + across] for i in range(0, len(found), across)]
-    figure = canvas(WIDE, len(rows) * (_height(pixels, across) + BELOW) + 0.3)
-    colours = [*dict.fromkeys(one.of for one in found)]
-    for part, row in zip(figure.subfigures(len(rows), squeeze=False).flat, rows, strict=True):
-        if row is rows[0]:
-            _headed(part, title)
-        _maps(part, row, pixels, colours, across)
     return png(figure)
 
 
@@ -135,7 +121,7 @@ def _scaled(part: SubFigure, drawn: Any, axes: Axes, one: Where) -> None:
     bar.ax.tick_params(labelsize=6, colors=INK, length=2, pad=1)
     bar.locator = _few()
     bar.update_ticks()
-    said = "\n".join(fill(line, LINE) for line in (meaning(one.heat), *one.told_of_trust()))
+    said = "\n".join(fill(line, LINE) for line in (METHODS[one.heat.method].meaning, *one.lines()))
     bar.set_label(said, color=INK, size=7, labelpad=2)
 
 
