@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from striate.blueprint import Refusal
-from striate.visualize.surface import trajectory
+from striate.data import Splits
+from striate.visualize.surface import line, loss_at, objective, trajectory
 from striate.visualize.surface.directions import named
 
 
@@ -74,3 +75,29 @@ def test_what_is_no_way() -> None:
         trajectory(model, [nn.Sequential(nn.Flatten())] * 3)
     with pytest.raises(Refusal, match=r"0\.weight is 5×1×3×3, the network has 3×1×3×3"):
         trajectory(model, [model.state_dict() | {"0.weight": torch.zeros(5, 1, 3, 3)}] * 3)
+
+
+def test_a_real_training_goes_down_its_surface(digits: Splits) -> None:
+    """At the points of the way, as the plane has them, the loss falls as it does in training."""
+    torch.manual_seed(0)
+    states, losses = [], []
+    x, y = digits.train.pixels[:200] / 255, digits.train.labels[:200]
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+    of = objective(model, (x, y), size=100)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+    for step in range(25):
+        if step % 4 == 0:
+            states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+            losses.append(loss_at(model, of))
+        optimiser.zero_grad()
+        of.loss(model, x, y).backward()
+        optimiser.step()
+    model.load_state_dict(states[-1])
+    found = trajectory(model, states)
+    assert sum(found.shares) > 0.9
+    one, other = found.directions
+    there = [line(model, of, a * one + b * other, (0.0, 1.0), 2).losses[1, 0] for a, b in found.points.float()]
+    assert losses[0] > 5 * losses[-1]
+    assert float(there[-1]) == pytest.approx(losses[-1])
+    order = torch.corrcoef(torch.stack([torch.tensor(losses).log(), torch.stack(there).log()]))
+    assert order[0, 1] > 0.95

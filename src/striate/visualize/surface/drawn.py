@@ -92,7 +92,7 @@ def contour_picture(
     axes.set_ylabel(visible(along[1]), color=INK, fontsize=8, parse_math=False)
     axes.set_title(visible(title), color=INK, fontweight="bold", fontsize=10, loc="left", parse_math=False)
     _bar(figure, drawn, axes, scale)
-    marks = [f"+ the weights: {found.here:.3g}", *([] if way is None else ["○ where the training began"])]
+    marks = [f"+ the weights: {found.here:.3g}", *([] if way is None else ["\n○ where the training began"])]
     figure.supxlabel(_legend(found, *marks), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
     return figures.png(figure)
 
@@ -123,7 +123,7 @@ def _contours(axes: Axes, found: Surface, scale: _Scale, way: Tensor | None = No
         axes.plot(way[:1, 0], way[:1, 1], "o", markersize=7, markerfacecolor="none", markeredgecolor="white")
     low_x, low_y, _ = lowest(found)
     axes.plot([0], [0], "+", markersize=16, color="#56b4e9", markeredgewidth=1.6)
-    axes.plot([low_x], [low_y], "*", markersize=9, color="white", markeredgecolor=INK)
+    axes.plot([low_x], [low_y], "*", markersize=9, color="white", markeredgecolor=INK, clip_on=False, zorder=5)
     axes.tick_params(labelsize=7, colors=INK)
     return drawn
 
