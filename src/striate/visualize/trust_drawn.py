@@ -59,7 +59,7 @@ def _draw_random(axes: Any, random: Randomised, first: bool) -> None:
     axes.set_ylim(min(-0.03, float(random.rank.mean(1).min()) - 0.05), 1.03)
     axes.axhline(SAME, color=FAINT, linewidth=0.7, linestyle="--")
     axes.axvline(counts[random.half + 1], color=FAINT, linewidth=0.7, linestyle="--")
-    verdict = "much the same: not of the network" if random.unchanged else "changes with the network"
+    verdict = "the same: not the network's" if random.unchanged else "changes with the network"
     axes.set_title(verdict, fontsize=6.5, color=ORANGE if random.unchanged else INK)
     if first:
         axes.set_ylabel("like the trained one's", fontsize=7, color=INK)

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from striate.blueprint import NotFound, Refusal
+from striate.blueprint import Node, NotFound, Refusal, replay
+from striate.judging.dense import STRICT
 from striate.judging.trained import answer
 from striate.nn.build import Network
 
@@ -49,7 +50,7 @@ def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) 
     `weights`; afterwards modes, flags and gradients are as they were.
     """
     modes = [(module, module.training) for module in model.modules()]
-    apart = [module for module, _ in modes if not inplace and getattr(module, "inplace", None) is True]
+    apart = [] if inplace else [module for module, _ in modes if getattr(module, "inplace", None) is True]
     learning = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     try:
         if any(mode for _, mode in modes):
@@ -57,14 +58,14 @@ def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) 
         for module in apart:
             module.inplace = False  # type: ignore[assignment]
         for parameter, learns, gradient in learning:
-            if learns != weights:
+            if learns != weights:  # what is so already is not set: that takes longer than to look
                 parameter.requires_grad_(weights)
             if weights and gradient is not None:
                 parameter.grad = None
         yield model
     finally:
         for module, mode in modes:
-            if module.training != mode:  # to set it takes longer than to look
+            if module.training != mode:
                 module.training = mode
         for module in apart:
             module.inplace = True  # type: ignore[assignment]
@@ -184,13 +185,20 @@ def as_far_as(model: nn.Module, names: Iterable[str]) -> Iterator[Callable[[Tens
         yield run
 
 
+def _tolerant(node: Node) -> Any:
+    return replace(node.op, fit="floor") if getattr(node.op, "fit", "floor") in STRICT else node.op  # type: ignore[type-var]
+
+
 def upper(model: Network, names: Iterable[str]) -> Network:
-    """The model as far as the last of these nodes, as a network whose parts are the model's own."""
+    """The model as far as the last of these nodes, as a network whose parts are the model's own. Windows that would not
+    tile an image of another size leave its last cells unread.
+    """
     wanted = {*names}
     end = max(i for i, node in enumerate(model.graph.nodes) if node.name in wanted)
     nodes = model.graph.nodes[: end + 1]
+    graph = replay(replace(model.graph, nodes=nodes, taps={OUT: nodes[end].name}), _tolerant)
     with torch.device("meta"):
-        made = Network(replace(model.graph, nodes=nodes, taps={OUT: nodes[end].name}))
+        made = Network(graph)
     for node in nodes[1:]:
         if not isinstance(node.op, str) and node.twin is None:
             room, _, leaf = node.name.rpartition(".")

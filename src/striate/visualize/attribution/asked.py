@@ -74,13 +74,14 @@ def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
         raise Refusal(f"Cannot look at images of {shape or 'no size'}.", ways="N×C×H×W: x[None] makes one of an image.")
     if not x.is_floating_point():
         raise Refusal(f"Cannot look at {x.dtype} images.".replace("torch.", ""), ways="Normalise them: images.seen")
-    if (bad := ~x.isfinite().flatten(1).all(1)).any():
+    if not x.sum().isfinite() and (bad := ~x.isfinite().flatten(1).all(1)).any():
         first = int(bad.nonzero()[0])
         count = int((~x[first].isfinite()).sum())
         raise Refusal(f"Cannot look at image {first}: {count:,} of its {x[first].numel():,} values are no numbers.")
     first_parameter = next((p for p in model.parameters() if p.is_floating_point()), x)
     with torch.inference_mode(False), torch.enable_grad(), undisturbed(model, inplace=True):
-        apart = x.detach().to(first_parameter.device, first_parameter.dtype, copy=True)
+        apart = x.detach().clone() if x.is_inference() else x.detach()
+        apart = apart.to(first_parameter.device, first_parameter.dtype)
         yield apart.contiguous(memory_format=torch.channels_last)  # a processor's convolutions are quicker so
 
 
@@ -112,7 +113,7 @@ def _number(model: nn.Module, which: int | str | Tensor) -> int:
 
 def ask(model: nn.Module, x: Tensor, targets: Tensor | None) -> Asked:
     """Run the model. Raises Refusal where it does not answer with scores, N×classes, or has no such class."""
-    return answered(model, model(x.clone()), targets)  # its first step may be in place
+    return answered(model, model(x.clone()), targets)  # the network's first step may be in place
 
 
 def answered(model: nn.Module, out: Any, targets: Tensor | None) -> Asked:

@@ -1,0 +1,152 @@
+"""How long do Grad-CAM, integrated gradients and occlusion take, against captum at its best, on the same work?
+
+Two networks on one photo, at 227×227 and 224×224: SqueezeNet v1.0 with ImageNet's weights, and torchvision's ResNet-18
+(random weights: the work is the same). captum gets the same tensor, a network that is in evaluation mode and asks for
+no gradients of its weights, and, where it matters, the memory format, the examples at once and the absence of autograd
+that make it quickest, tried beforehand. Grad-CAM is at the same layer, integrated gradients has 50 steps, occlusion
+windows of 32×32 every 16. How far apart the maps are says that the work is the same.
+
+    python benchmarks/attribution.py [rounds] [network, method …]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parent)]
+
+import captum.attr as captum  # noqa: E402
+import torch  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+import striate  # noqa: E402
+from _harness import Json, ratios, record, rounds  # noqa: E402
+from striate.visualize.attribution import attribute  # noqa: E402
+from striate.visualize.images import seen  # noqa: E402
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+PHOTO = DATA / "hymenoptera" / "val" / "bees" / "10870992_eebeeb3a12.jpg"
+WEIGHTS = DATA / "weights" / "squeezenet1_0_deepcompression" / "squeezenet1_0.npz"
+FORMATS = {"rows": torch.contiguous_format, "channels last": torch.channels_last}
+AT_ONCE = (2, 4, 8, 16)
+STEPS, WINDOW, STRIDE = 50, 32, 16
+Work = tuple[Callable[[], Tensor], dict[str, Callable[[], Tensor]]]  # ours, and captum's with each of its settings
+
+
+def networks() -> Iterator[tuple[str, nn.Module, Tensor, str, str]]:
+    """(name, module, image, the layer for Grad-CAM as we name it, and as a module)"""
+    squeezenet = striate.load("squeezenet1_0", weights=WEIGHTS)
+    x = seen(squeezenet, [PHOTO]).x
+    yield "squeezenet1_0", squeezenet, x, "conv10.act", "conv10.act"
+    import reference
+
+    torch.manual_seed(0)
+    resnet = reference.torchvision().models.resnet18(weights=None)
+    yield "resnet18 (torchvision)", resnet, F.interpolate(x, 224) / 64, "layer4", "layer4"
+
+
+def grad_cam(model: nn.Module, x: Tensor, which: Tensor, layer: str, module: str) -> Work:
+    peer = captum.LayerGradCam(model, model.get_submodule(module))
+
+    def theirs(x: Tensor) -> Tensor:
+        return captum.LayerAttribution.interpolate(
+            peer.attribute(x, which, relu_attributions=True), x.shape[2:], "bilinear"
+        )[:, 0]
+
+    return (
+        lambda: attribute(model, x, "grad-cam", which, layer).values,
+        {name: partial(theirs, x.contiguous(memory_format=order)) for name, order in FORMATS.items()},
+    )
+
+
+def integrated_gradients(model: nn.Module, x: Tensor, which: Tensor, *_: str) -> Work:
+    peer = captum.IntegratedGradients(model)
+
+    def theirs(x: Tensor, few: int) -> Tensor:
+        return peer.attribute(x, 0.0, which, n_steps=STEPS, internal_batch_size=few).sum(1)
+
+    return (
+        lambda: attribute(model, x, "integrated-gradients", which, steps=STEPS).values,
+        {
+            f"{name}, internal_batch_size={few}": partial(theirs, x.contiguous(memory_format=order), few)
+            for (name, order), few in product(FORMATS.items(), AT_ONCE)
+        },
+    )
+
+
+def occlusion(model: nn.Module, x: Tensor, which: Tensor, *_: str) -> Work:
+    peer, channels = captum.Occlusion(model), x.shape[1]
+    sides = (channels, WINDOW, WINDOW), (channels, STRIDE, STRIDE)
+
+    def theirs(x: Tensor, few: int) -> Tensor:
+        with torch.inference_mode():
+            return peer.attribute(x, *sides, 0.0, which, perturbations_per_eval=few)[:, 0]
+
+    return (
+        lambda: attribute(model, x, "occlusion", which, window=WINDOW, stride=STRIDE).values,
+        {
+            f"{name}, perturbations_per_eval={few}": partial(theirs, x.contiguous(memory_format=order), few)
+            for (name, order), few in product(FORMATS.items(), AT_ONCE)
+        },
+    )
+
+
+METHODS: dict[str, Callable[..., Work]] = {
+    "grad-cam": grad_cam, "integrated-gradients": integrated_gradients, "occlusion": occlusion,
+}  # fmt: skip
+
+
+def tried(settings: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
+    """Processor seconds of each, the quickest first."""
+
+    def took(run: Callable[[], Tensor]) -> float:
+        start = time.process_time()
+        run()
+        return time.process_time() - start
+
+    times = {name: min(took(run), took(run)) for name, run in settings.items()}
+    return dict(sorted(times.items(), key=lambda of: of[1]))
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    n = int(words.pop(0)) if words and words[0].isdecimal() else 9
+    found: dict[str, Any] = {}
+    for name, model, x, layer, module in networks():
+        model.eval().requires_grad_(False)
+        with torch.no_grad():
+            which = model(x).argmax(1)
+        for method, work in METHODS.items():
+            if words and not {name.split()[0], method} & {*words}:
+                continue
+            ours, settings = work(model, x, which, layer, module)
+            times = tried(settings)
+            setting = next(iter(times))
+            theirs = settings[setting]
+            apart = float((ours() - theirs().detach()).abs().max() / ours().abs().max())
+            timed = rounds({"striate": ours, "captum": theirs}, n, 0.3)
+            longer = {what: ratios(timed, "striate", f"{what}median_s")["captum"] for what in ("", "cpu_")}
+            found[f"{method}, {name}"] = {
+                "captum's settings, processor seconds": times, "apart, of the largest": apart, "seconds": timed,
+                "times as long": longer[""], "times the processor's time": longer["cpu_"],
+            }  # fmt: skip
+            print(
+                f"{method}, {name}: {timed['striate']['median_s'] * 1e3:.1f} ms, captum ({setting}) "
+                f"{timed['captum']['median_s'] * 1e3:.1f} ms, {longer['']:.2f} times as long "
+                f"({longer['cpu_']:.2f} times the processor's time), apart {apart:.0e}",
+                flush=True,
+            )
+    result: Json = {"threads": torch.get_num_threads(), "on": found}
+    if not words:
+        print(record("attribution", (__doc__ or "").splitlines()[0], result, "torch", "captum", "torchvision"))
+
+
+if __name__ == "__main__":
+    main()
