@@ -12,7 +12,7 @@ from striate.visualize.attribution import METHODS
 from striate.visualize.field_drawn import framed
 from striate.visualize.figures import WIDE, canvas, heat, image, png
 from striate.visualize.page import STRONGEST, Page
-from striate.visualize.where import Where
+from striate.visualize.where import HOW, Where
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 LONGEST = 26  # characters of a class beside its bar
 ACROSS = 2  # maps
-LINE = 46  # characters of a line below a map
-BELOW = 1.5  # inches below a map, for its scale and what is said of it
+LINE, WHOLE = 46, 98  # characters of a line below a map, and across the page
+BELOW = 1.1  # inches below a map, for its scale and what is said of it
 SPECKS = 0.998  # of a map's cells are not the brightest specks
-PART = {"size": 9, "fontweight": "bold", "color": INK, "x": 0.015, "ha": "left"}
+PART = {"size": 9, "fontweight": "bold", "color": INK, "ha": "left"}
 
 
 def draw_page(found: Page) -> bytes:
@@ -34,6 +34,7 @@ def draw_page(found: Page) -> bytes:
     rows = [found.maps[i : i + ACROSS] for i in range(0, len(found.maps), ACROSS)]
     half, fifth = _height(found.pixels), WIDE / STRONGEST
     heights = [max(1.9, half) + 0.45, *[half + BELOW + 0.2 * (row is rows[0]) for row in rows]]
+    heights += [0.5] if rows else []
     heights += [0.2 + 0.13 * len(found.left_out)] if found.left_out else []
     heights += [fifth * _tall(found) + 0.6] if found.strongest else []
     heights += [half + 0.35] if found.sight else []
@@ -45,6 +46,8 @@ def draw_page(found: Page) -> bytes:
         if not number:
             _headed(part, "Where it looks")
         _maps(part, row, found.pixels, _asked(found))
+    if rows:
+        next(parts).text(0.015, 0.5, fill(HOW, WHOLE), size=6.5, color=INK, va="center")
     if found.left_out:
         said = "\n".join(visible(why) for why in found.left_out)
         next(parts).text(0.015, 0.5, f"Left out: {said}", size=7, color=INK, va="center", parse_math=False, wrap=True)
@@ -67,7 +70,7 @@ def _tall(found: Page) -> float:
 
 
 def _headed(part: SubFigure, text: str) -> None:
-    part.suptitle(visible(text), parse_math=False, **PART)
+    part.suptitle(visible(text), parse_math=False, **PART).set_x(0.015)  # given at once, no room would be kept for it
 
 
 def _classes(part: SubFigure, found: Page) -> None:
@@ -122,7 +125,7 @@ def _scaled(part: SubFigure, drawn: Any, axes: Axes, one: Where) -> None:
     bar.locator = _few()
     bar.update_ticks()
     said = "\n".join(fill(line, LINE) for line in (METHODS[one.heat.method].meaning, *one.lines()))
-    bar.set_label(said, color=INK, size=7, labelpad=2)
+    bar.set_label(said, color=INK if one.trusted else ORANGE, size=7, labelpad=2)
 
 
 def _few() -> Any:

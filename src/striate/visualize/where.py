@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -13,10 +13,15 @@ from striate.visualize.trust import curves, randomised
 
 STEPS, MOVED, STAGES = 10, 2, 2  # of the tests: enough for words, and a few seconds
 FAINT = 0.02  # probability: of a class less likely there is nothing to lose
-NEAR, MIDDLE = 0.2, "around the middle"  # of the image's half side: what is no further from its middle
+NEAR, MIDDLE = 0.2, "in the middle"  # of the image's half side: what is no further from its middle
+MARKS = {True: "✓", False: "✗", None: "–"}
 TITLES = {"cam": "CAM", "grad-cam": "Grad-CAM", "grad-cam++": "Grad-CAM++", "smooth-grad": "SmoothGrad"}
 TITLES |= {"input-x-gradient": "Input × gradient"}
-Tick = Callable[[int], None]
+HOW = (
+    "Deleted first: pixels are taken away as the map ranks them; the area is the class's mean probability on the way, "
+    "less than by chance (the same map moved elsewhere) where the map is right. With random weights a map must change: "
+    "one that does not shows the image, not what was learnt."
+)
 
 
 class Trust(NamedTuple):
@@ -33,21 +38,22 @@ class Trust(NamedTuple):
     alike: float
     unchanged: bool
 
+    @property
+    def borne_out(self) -> bool | None:
+        """Whether what it marks costs more than by chance; None where the class has nothing to lose."""
+        return None if self.share < FAINT else self.deletion < self.random_deletion
+
+    @property
+    def passed(self) -> bool:
+        return self.borne_out is not False and not self.unchanged
+
     def told(self) -> tuple[str, str]:
         """Of each test a line."""
-        areas = f"area {self.deletion:.2f}, {self.random_deletion:.2f} by chance"
-        if self.share < FAINT:
-            lost = "too unlikely a class to be tested by deletion"
-        elif self.deletion < self.random_deletion:
-            lost = f"deleted, what it marks costs more than the same map moved elsewhere: {areas}"
-        else:
-            lost = f"NOT BORNE OUT: deleted, it costs no more than the same map moved elsewhere: {areas}"
-        if self.unchanged:
-            return (
-                lost,
-                f"NOT OF WHAT WAS LEARNT: does not change when the weights are randomised: {self.alike:.2f} alike",
-            )
-        return lost, f"changes when the weights are randomised: {self.alike:.2f} alike"
+        lost = f"{MARKS[self.borne_out]} deleted first: area {self.deletion:.2f}, by chance {self.random_deletion:.2f}"
+        if self.borne_out is None:
+            lost = f"{MARKS[None]} not tried by deletion: too unlikely a class"
+        changes = "does not change" if self.unchanged else "changes"
+        return lost, f"{MARKS[not self.unchanged]} {changes} with random weights: {self.alike:.2f} alike"
 
 
 class Where(NamedTuple):
@@ -68,6 +74,10 @@ class Where(NamedTuple):
 
     def told(self) -> str:
         return f"half of it in {self.half:.0%} of the image, {self.where}" if self.half else self.where
+
+    @property
+    def trusted(self) -> bool:
+        return self.trust is None or self.trust.passed
 
     def lines(self) -> tuple[str, ...]:
         """Where it is, and each test."""
