@@ -59,6 +59,12 @@ def test_statistics_are_those_of_all_values_at_once(resnet: Network) -> None:
         assert torch.allclose(of.peaks, whole.abs().amax([d for d in range(whole.ndim) if d != 1]))
 
 
+def test_a_part_and_the_layer_that_ends_it_are_both_told(resnet: Network) -> None:
+    found = statistics(resnet, torch.randn(2, 3, 32, 32), ["stage2", "stage1.2.act", "stage1"])
+    assert [of.layer for of in found] == ["stage1.2.act", "stage1", "stage2"]
+    assert found[0].mean == found[1].mean
+
+
 def test_a_unit_is_dead_where_no_image_moves_it() -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 1), nn.ReLU(inplace=True))
     with torch.no_grad():

@@ -143,6 +143,12 @@ def test_numbers_that_are_not_finite() -> None:
         filters(conv(weight))
 
 
+def test_weights_that_are_not_there_yet() -> None:
+    for model in (nn.Sequential(nn.LazyConv2d(4, 3)), conv(torch.zeros(4, 3, 3, 3)).to("meta")):
+        with pytest.raises(Refusal, match="Cannot see the filters of 0: its weights are not there yet"):
+            filters(model)
+
+
 def test_half_precision_is_read_as_it_is() -> None:
     model = conv(torch.randn(4, 3, 3, 3)).bfloat16()
     assert torch.equal(filters(model).weights, model[0].weight.float())  # type: ignore[index]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from striate.blueprint.said import counted
 from striate.data.drawn import BLUE, FAINT, INK, ORANGE
 from striate.visualize.activations import Maps, Statistics
 from striate.visualize.figures import HEAT, SIGNED, WIDE, canvas, image, png
@@ -51,7 +52,7 @@ def _map(axes: Axes, value: Tensor) -> None:
 
 def draw_statistics(found: Sequence[Statistics]) -> bytes:
     """A PNG, layers from left to right: mean and deviation of the values; shares of zeros and of dead channels."""
-    figure = canvas(WIDE, 4.6, f"Values by layer, on {found[0].images:,} images")
+    figure = canvas(WIDE, 4.6, f"Values by layer, on {counted(found[0].images, 'image')}")
     above, below = figure.subplots(2, sharex=True)
     places = range(len(found))
     above.plot(places, [of.deviation for of in found], "o-", color=BLUE, markersize=3, linewidth=1.2, label="deviation")

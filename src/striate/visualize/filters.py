@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from striate.blueprint import NotFound, Refusal, Volume
 from striate.blueprint.said import counted
@@ -67,6 +68,11 @@ def filters(model: nn.Module, layer: str = "", volume: Volume | str | None = Non
     if layer not in found:
         _refused(model, layer, found)
     module = found[layer]
+    if isinstance(module.weight, UninitializedParameter) or module.weight.is_meta:
+        raise Refusal(
+            f"Cannot see the filters of {layer}: its weights are not there yet.",
+            ways="Run the network on an image first, or build it on a device that is not meta.",
+        )
     weights = _by_filter(module.weight.detach().float().cpu(), module)
     if isinstance(module, nn.Linear):
         weights = _on_grid(layer, weights, Volume.parse(volume) if isinstance(volume, str) else volume, model)
