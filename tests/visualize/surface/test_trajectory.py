@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from striate.blueprint import Refusal
@@ -51,7 +52,11 @@ def test_a_way_in_a_plane_is_found_as_it_is(plane: Tensor) -> None:
 def test_what_lies_outside_the_plane_is_left_out(plane: Tensor) -> None:
     at = torch.randn(20, 2, generator=torch.Generator().manual_seed(1)) * torch.tensor([10.0, 5.0])
     more = torch.randn(20, plane.shape[1], generator=torch.Generator().manual_seed(2)) * 0.05
-    found = trajectory(network(), [network(xy @ plane + off) for xy, off in zip(at, more, strict=True)])
+    at = at + torch.tensor([0.0, 30.0])  # far from the model's own, which says nothing of the way's extent
+    weights = [network(xy @ plane + off) for xy, off in zip(at, more, strict=True)]
+    found = trajectory(network(), weights)
+    flat = torch.stack([nn.utils.parameters_to_vector(one.parameters()).detach() for one in weights])
+    assert found.shares == pytest.approx(PCA(2).fit(flat.double().numpy()).explained_variance_ratio_, rel=1e-4)
     assert 0.95 < sum(found.shares) < 1
     torch.testing.assert_close(torch.pdist(found.points.float()), torch.pdist(at), rtol=0.1, atol=0.5)
 
@@ -62,6 +67,7 @@ def test_a_straight_way_still_has_a_plane(plane: Tensor) -> None:
     assert found.points[:, 0].abs().tolist() == pytest.approx([3, 2, 1], rel=1e-3)
     assert found.points[:, 1].abs().max() < 1e-2
     assert float(found.directions[1].norm()) == pytest.approx(1)
+    assert float(found.directions[0] @ found.directions[1]) == pytest.approx(0, abs=1e-5)
     assert found.spans[1][0] < 0 < found.spans[1][1]
 
 

@@ -14,6 +14,7 @@ from striate.data.memory import room_for
 from striate.visualize.surface.weights import movable, vector
 
 MARGIN = 0.25  # of the way's extent, around it
+ROUNDING = 1e-6  # of a way, what float32 weights make of a straight one
 
 
 class Trajectory(NamedTuple):
@@ -52,8 +53,8 @@ def trajectory(model: nn.Module, weights: Sequence[nn.Module | Mapping[str, Tens
     if not values[-1] > 0:
         raise Refusal(f"Cannot draw a way of {counted(len(weights), 'set')} of weights: they are all the same.")
     first, second = (vectors[:, -i] @ centred for i in (1, 2))
-    first = first / first.norm()
     second = _across(second, first)
+    first = first / first.norm()
     points = torch.stack([moved @ first, moved @ second], 1)
     shares = (values.clamp(min=0) / values.clamp(min=0).sum()).tolist()
     return Trajectory(points, (first.to(here.dtype), second.to(here.dtype)), (shares[-1], shares[-2]))
@@ -61,9 +62,9 @@ def trajectory(model: nn.Module, weights: Sequence[nn.Module | Mapping[str, Tens
 
 def _across(second: Tensor, first: Tensor) -> Tensor:
     """Of length 1 and orthogonal to the first, whatever rounding left of it where all weights lie on a line."""
-    if second.norm() < 1e-9 * len(second) ** 0.5:
+    if second.norm() <= ROUNDING * first.norm():
         second = torch.randn(len(second), generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(first)
-    second = second - (second @ first) * first
+    second = second - (second @ first) / (first @ first) * first
     return second / second.norm()
 
 
