@@ -79,7 +79,12 @@ def test_later_layers_refuse_no_size(lenet: Network) -> None:
     model = Twice()
     with torch.no_grad(), undisturbed(model), as_far_as(model, ["conv"]) as run:
         assert run(torch.randn(1, 3, 20, 20))["conv"].shape == (1, 3, 20, 20)
-    with torch.no_grad(), undisturbed(model), as_far_as(model, ["fc"]) as run, pytest.raises(RuntimeError):
+    with (
+        torch.no_grad(),
+        undisturbed(model),
+        as_far_as(model, ["fc"]) as run,
+        pytest.raises(Refusal, match="Cannot run this network on 3×20×20"),
+    ):
         run(torch.randn(1, 3, 20, 20))
 
 

@@ -176,8 +176,9 @@ def _layered(step: Any, handed: Gradients, given: Gradients) -> Gradients:
 
 
 BOUNDED = {"Hardtanh", "Clamp", "ClampMin", "Threshold"}  # rectifiers where the least that they let through is 0
+RECTIFIERS = {"Relu", *BOUNDED}
 RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(("Relu", *sorted(BOUNDED)), _rectified),
+    **dict.fromkeys(RECTIFIERS, _rectified),
     "NativeGroupNorm": _grouped,
     "NativeLayerNorm": _layered,
 }

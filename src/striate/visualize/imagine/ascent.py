@@ -14,7 +14,7 @@ from striate.blueprint import CannotMake, Refusal
 from striate.blueprint.said import counted
 from striate.data.preprocessing import LARGEST, Preprocessing
 from striate.judging.trained import preprocessing_of
-from striate.visualize.deconvnet import RULES, name_of, no_gradient, steps_back
+from striate.visualize.deconvnet import RECTIFIERS, name_of, no_gradient, steps_back
 from striate.visualize.imagine.objectives import IMAGE, Objective, objective
 from striate.visualize.imagine.parametrisation import waves
 from striate.visualize.imagine.transformations import Transformation, applied, usual
@@ -35,7 +35,7 @@ class Imagined(NamedTuple):
     parts: dict[str, Tensor]
 
 
-class _Looking(NamedTuple):
+class Looking(NamedTuple):
     """A model that is asked how much images are what is wanted."""
 
     run: Callable[[Tensor], dict[str, Tensor]]
@@ -43,15 +43,16 @@ class _Looking(NamedTuple):
     units: tuple[Any, ...]
     rule: Preprocessing
     like: Tensor  # of the model's device and type
+    framed: bool  # zeros around images where the network's own have them
 
-    def scores(self, images: Tensor, framed: bool = True) -> list[Tensor]:
-        """Each term's score of images in 0..1."""
-        values = self.run(self.read(images, framed)) if {unit.layer for unit in self.units} - {IMAGE} else {}
+    def scores(self, images: Tensor) -> list[Tensor]:
+        """Each term's score of images in 0..1, float N×C×H×W."""
+        values = self.run(self.read(images)) if {unit.layer for unit in self.units} - {IMAGE} else {}
         return self.wanted.scores({**values, IMAGE: images}, self.units)
 
-    def read(self, images: Tensor, framed: bool) -> Tensor:
-        """As the network reads them: zeros around them where its own images have them."""
-        if framed and images.shape[2:] == self.rule.grid != self.rule.size:
+    def read(self, images: Tensor) -> Tensor:
+        """As the network reads them."""
+        if self.framed and images.shape[2:] == self.rule.grid != self.rule.size:
             top, left = ((size - side) // 2 for size, side in zip(self.rule.size, self.rule.grid, strict=True))
             height, width = self.rule.size
             images = F.pad(images, (left, width - left - images.shape[3], top, height - top - images.shape[2]))
@@ -59,6 +60,7 @@ class _Looking(NamedTuple):
         return ((images - mean) / std).to(self.like)
 
 
+@torch.inference_mode(False)
 def imagine(
     model: nn.Module,
     wanted: str | Objective,
@@ -91,37 +93,25 @@ def imagine(
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     changes = usual(size) if changes is None else tuple(changes)
     draws, ways = torch.Generator().manual_seed(seed), waves(rule.channels, size, like.device)
-    with _looking(model, wanted, rule, like) as looking:
-        began = ways.noise(count, draws) if start is None else ways.amplitudes(start.to(like.device, torch.float32))
+    with looking(model, wanted, rule, like) as looks:
+        began = (
+            ways.noise(count, draws)
+            if start is None
+            else ways.amplitudes(start.to(like.device, torch.float32, copy=True))
+        )
         amplitudes = began.detach().requires_grad_()
         adam = torch.optim.Adam([amplitudes], lr)
         for step in range(steps):
-
-            def uphill(let_through: bool) -> Tensor:
-                images = applied(changes, ways.images(amplitudes), draws)
-                return _uphill(looking, images, amplitudes, let_through)
-
-            gradient = uphill(False)
-            if (stuck := (gradient == 0).flatten(1).all(1)).any():
-                freed = uphill(True)
-                if step == 0 and (freed[stuck] == 0).flatten(1).all(1).any():
-                    raise Refusal(
-                        f"Cannot imagine {wanted}: nothing in the image changes it; its gradient is 0 everywhere.",
-                        ways="A unit whose weights are all 0, or that is off whatever it reads, has no picture: "
-                        "take another.",
-                    )
-                gradient = torch.where(stuck.view(-1, 1, 1, 1, 1), freed, gradient)
-            if not gradient.isfinite().all():
-                raise _apart(wanted, step, steps, lr)
-            amplitudes.grad = -gradient
+            images = applied(changes, ways.images(amplitudes), draws)
+            amplitudes.grad = -uphill(looks, images, amplitudes, (step, steps), f"lr is {lr:g}; a smaller one may do.")
             adam.step()
             tick(step + 1)
         with torch.no_grad():
             images = ways.images(amplitudes)
-            scores = looking.scores(images)
+            scores = looks.scores(images)
             total = wanted.total(scores)
     if not total.isfinite().all() or not images.isfinite().all():
-        raise _apart(wanted, steps, steps, lr)
+        raise _apart(wanted, (steps, steps), f"lr is {lr:g}; a smaller one may do.")
     parts = {
         str(term._replace(weight=1.0)): score.float().cpu() for term, score in zip(wanted.terms, scores, strict=True)
     }
@@ -145,27 +135,46 @@ def measured(
 
 
 @contextmanager
-def _looking(model: nn.Module, wanted: Objective, rule: Preprocessing, like: Tensor) -> Iterator[_Looking]:
+def looking(
+    model: nn.Module, wanted: Objective, rule: Preprocessing, like: Tensor, framed: bool = True
+) -> Iterator[Looking]:
+    """While it lasts the model can be asked, with gradients, how much images have of what is wanted."""
     units = wanted.units(model)
     layers = {unit.layer for unit in units} - {IMAGE}
-    with torch.inference_mode(False), torch.enable_grad(), undisturbed(model), as_far_as(model, layers) as run:
-        yield _Looking(run, wanted, units, rule, like)
+    with torch.enable_grad(), undisturbed(model), as_far_as(model, layers) as run:
+        yield Looking(run, wanted, units, rule, like, framed)
 
 
-def _uphill(looking: _Looking, images: Tensor, amplitudes: Tensor, let_through: bool) -> Tensor:
-    """The gradient of what is wanted by the amplitudes. With `let_through`, where a rectifier would hand on nothing at
-    all of an image, what asks it to be on passes: so an image finds out of where a unit is off and its gradient 0.
+def uphill(looks: Looking, images: Tensor, of: Tensor, at: tuple[int, int], ways: str = "") -> Tensor:
+    """The gradient of what is wanted in images by `of`, N×…, which they are made of, in step at[0] of at[1].
+
+    Where the gradient of an image is 0, units being off, it is that in which rectifiers that would hand on nothing at
+    all of an image hand on what asks them to be on. Raises Refusal (no gradient; 0 even so; not a number).
     """
-    total = looking.wanted.total(looking.scores(images)).sum()
-    if not total.isfinite():
-        return torch.full_like(amplitudes, float("nan"))
-    if let_through:
+    total = looks.wanted.total(looks.scores(images)).sum()
+    if not total.requires_grad:
+        raise no_gradient("imagine", looks.wanted)
+    gradient = _gradient(total, of, looks, retain=True)
+    if (stuck := (gradient == 0).flatten(1).all(1)).any():
         for step in steps_back(total):
-            if name_of(step) in RULES and not name_of(step).startswith("Native"):
+            if name_of(step) in RECTIFIERS:
                 step.register_hook(_asked)
-    found = torch.autograd.grad(total, amplitudes, allow_unused=True)[0] if total.requires_grad else None
+        freed = _gradient(total, of, looks)
+        if at[0] == 0 and (freed[stuck] == 0).flatten(1).all(1).any():
+            raise Refusal(
+                f"Cannot imagine {looks.wanted}: nothing in the image changes it; its gradient is 0 everywhere.",
+                ways="A unit whose weights are all 0, or that is off whatever it reads, has no picture: take another.",
+            )
+        gradient = torch.where(stuck.view(-1, *[1] * (of.ndim - 1)), freed, gradient)
+    if not (total.isfinite() and gradient.isfinite().all()):
+        raise _apart(looks.wanted, at, ways)
+    return gradient
+
+
+def _gradient(total: Tensor, of: Tensor, looks: Looking, retain: bool = False) -> Tensor:
+    [found] = torch.autograd.grad(total, of, retain_graph=retain, allow_unused=True)
     if found is None:
-        raise no_gradient("imagine", looking.wanted)
+        raise no_gradient("imagine", looks.wanted)
     return found
 
 
@@ -176,16 +185,14 @@ def _asked(handed: tuple[Tensor | None, ...], given: tuple[Tensor | None, ...]) 
     return (torch.where(nothing, given[0].clamp(min=0), handed[0]), *handed[1:])
 
 
-def _apart(wanted: Objective, step: int, steps: int, lr: float) -> Refusal:
-    if not step:
+def _apart(wanted: Objective, at: tuple[int, int], ways: str) -> Refusal:
+    if not at[0]:
         return Refusal(
             f"Cannot imagine {wanted}: its value, or its gradient, is not a number.",
             ways="The network's weights hold NaN or infinity, or what it computes overflows.",
         )
     return Refusal(
-        f"Cannot go on imagining {wanted}: after {counted(step, 'step')} of {steps} it is not a number.",
-        f"lr is {lr:g}.",
-        f"A smaller lr: {min(0.1, lr / 10):g}.",
+        f"Cannot go on imagining {wanted}: after {counted(at[0], 'step')} of {at[1]} it is not a number.", ways=ways
     )
 
 
