@@ -162,7 +162,7 @@ def _summed(value: Tensor) -> _Sum:
 
 
 def _merged(one: _Sum, two: _Sum) -> _Sum:
-    """Chan, Golub & LeVeque 1983 (The American Statistician 37), equation 2.1: exact, whatever the parts."""
+    """Chan, Golub & LeVeque 1983 (The American Statistician 37), pairwise: exact, whatever the parts."""
     count, apart = one.n + two.n, two.mean - one.mean
     squares = one.squares + two.squares + apart**2 * one.n * two.n / count
     mean = one.mean + apart * two.n / count

@@ -62,7 +62,7 @@ def exciting(
 ) -> Exciting:
     """The images of a data set (or of x, float N×C×H×W, normalised) that excite a unit most; of a layer, each of its
     channels, in one pass. An image counts once for a channel, by the largest cell of its map (or the cell that the unit
-    names): Girshick et al. 2014 (arXiv 1311.2524, section 3.1), Zeiler & Fergus 2013 (arXiv 1311.2901, section 4.1).
+    names): Girshick et al. 2014 (arXiv 1311.2524, section 3.1), Zeiler & Fergus 2013 (arXiv 1311.2901, section 4).
 
     In memory are one batch's values, `size` images (0: as many as memory allows), and C×`best` places; `tick` is told
     of images done. Raises NotFound, CannotTrain (no images), CannotRead (too many cannot be read), Refusal.

@@ -84,8 +84,8 @@ class Effective(NamedTuple):
     """Luo et al. 2016 (arXiv 1701.04128): what of a field counts. `shares` float32 H×W, the mean over `images` of the
     absolute gradients by the input, over its channels; their sum is 1. `side`: rows and columns of the smallest
     rectangle about the field's centre, of the field's own proportions, that holds TWO_SIGMA of it, and the `share` of
-    the field's side that it is. `root`: the root of the number of cells above 1 - TWO_SIGMA of the largest (Luo et al.,
-    section 3, take that for the size).
+    the field's side that it is. `root`: the root of the number of cells above 1 - TWO_SIGMA of the largest, their own
+    measure.
     """
 
     sight: Sight

@@ -72,7 +72,7 @@ def words(
     name; by default the one that the network is surest of.
 
     - "denil": to first order, a word's part in the loss of the label that the network did not choose (of several, the
-      next), so what speaks for its answer is above 0: Denil et al. 2014 (arXiv 1406.3830, section 5).
+      next), so what speaks for its answer is above 0: after Denil et al. 2014 (arXiv 1406.3830).
     - "gradient-embedding": the same of the class's score: in a linear network, exactly the word's part in it.
     - "gradient": the norm of the score's gradient by the word (Simonyan et al. 2013, arXiv 1312.6034, section 3).
 
