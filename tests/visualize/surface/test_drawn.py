@@ -18,7 +18,7 @@ from striate.visualize.surface import (
     relief_picture,
     sharpness_picture,
 )
-from striate.visualize.surface.drawn import _scale, lowest
+from striate.visualize.surface.drawn import _cut, _scale, lowest
 
 Golden = Callable[[str, bytes], None]
 AT = torch.linspace(-1, 1, 21, dtype=torch.float64)
@@ -50,6 +50,8 @@ def test_levels_follow_the_logarithm_of_a_wide_range_and_are_shared() -> None:
     assert both.levels[0] == pytest.approx(0.05)
     assert both.levels[-1] == pytest.approx(float(steep.losses.max()))
     assert _scale([steep], 2.0).levels[-1] == pytest.approx(2.0)
+    assert _cut(steep, 2.0) == ["\nlosses above 2 are drawn as 2"]
+    assert _cut(steep, 1e9) == _cut(steep, torch.inf) == []
     below = steep._replace(losses=steep.losses - 1)
     assert not _scale([below], torch.inf).logarithmic  # no logarithm of what is below 0
     with pytest.raises(Refusal, match="no point is a number"):

@@ -93,7 +93,9 @@ def contour_picture(
     axes.set_title(visible(title), color=INK, fontweight="bold", fontsize=10, loc="left", parse_math=False)
     _bar(figure, drawn, axes, scale)
     marks = [f"+ the weights: {found.here:.3g}", *([] if way is None else ["\n○ where the training began"])]
-    figure.supxlabel(_legend(found, *marks), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
+    figure.supxlabel(
+        _legend(found, *marks, *_cut(found, most)), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False
+    )
     return figures.png(figure)
 
 
@@ -108,6 +110,11 @@ def _legend(found: Surface, *more: str) -> str:
     parts = [f"★ lowest of the grid: {loss:.3g} at ({x:.3g}, {y:.3g})", *more]
     missing = int((~found.done).sum())
     return "   ".join(parts) + (f"\n{missing} of {len(found.done)} rows are not done" if missing else "")
+
+
+def _cut(found: Surface, most: float) -> list[str]:
+    """That the picture ends where losses go on."""
+    return [f"\nlosses above {most:g} are drawn as {most:g}"] if bool((found.losses > most).any()) else []
 
 
 def _contours(axes: Axes, found: Surface, scale: _Scale, way: Tensor | None = None) -> Any:
@@ -142,7 +149,7 @@ def relief_picture(found: Surface, title: str, along: tuple[str, str] = ALONG, m
     axes.set_xlabel(visible(along[0]), color=INK, fontsize=7, labelpad=-4, parse_math=False)
     axes.set_ylabel(visible(along[1]), color=INK, fontsize=7, labelpad=-4, parse_math=False)
     figure.suptitle(visible(title), color=INK, fontweight="bold", fontsize=10, x=0.01, ha="left", parse_math=False)
-    figure.supxlabel(_legend(found), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
+    figure.supxlabel(_legend(found, *_cut(found, most)), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
     return figures.png(figure)
 
 
