@@ -32,6 +32,8 @@ Examples:
   striate see runs/photos cat.jpg --show deconvnet --unit conv2:17
   striate see lenet5-mnist --show filters --out filters.png
   striate see resnet50 --show field --unit layer3.2   of a network without weights, too
+  striate see resnet20-cifar10 --show imagine --unit out:cat
+  striate see runs/photos cat.jpg --show style --like painting.jpg
   striate see lenet5-mnist --show exciting --unit conv2.conv:3 --data mnist/
   striate see runs/photos --show embedding --data photos/
   striate see resnet20-cifar10 --show surface --data cifar10/ --points 25
@@ -72,6 +74,7 @@ TAKEN |= {"points": "--points", "images": "--images", "seed": "--seed", "data": 
 @click.option("--layer", metavar="NAME", help="The layer to look at; default: it is chosen.")
 @click.option("--method", metavar="NAME", help="Of attribution: grad-cam, occlusion, …; default: all.")
 @click.option("--target", metavar="CLASS", help="The class to look for, a name or a number; default: its own answer.")
+@click.option("--like", metavar="FILE", help="For --show style: the picture whose style it is to have.")
 @click.option("--images", "most", type=click.IntRange(1), help="How many of the data's images are looked at.")
 @click.option("--points", type=click.IntRange(2, 1001), help="Of a loss surface, along each axis; default: 11.")
 @click.option("--seed", type=click.IntRange(0), help="Of what is drawn at random; default: 0.")

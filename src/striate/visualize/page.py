@@ -24,7 +24,6 @@ from striate.visualize.where import Where, tried, where
 
 TOP = 5  # classes
 STRONGEST = 5  # channels
-BARS = 24  # characters of the longest bar on a terminal
 LOOKED: tuple[tuple[str, bool, Mapping[str, Any]], ...] = (  # method, whether of the runner-up, its options
     ("grad-cam", False, {}),
     ("grad-cam", True, {}),
@@ -59,7 +58,7 @@ class Page(NamedTuple):
         wide = max(map(len, self.best))
         lines = [f"{self.image}, as {self.model} reads it ({self.volume}):"]
         for name, share in zip(self.best, self.shares, strict=True):
-            lines.append(f"  {name:{wide}}  {share:7.2%}  {'█' * round(BARS * share)}".rstrip())
+            lines.append(f"  {name:{wide}}  {share:7.2%}")
         lines.append("Where it looks:")
         for one in self.maps:
             title, *tests = f"{one.title}: {one.told()}", *one.lines()[1:]

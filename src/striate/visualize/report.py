@@ -22,10 +22,12 @@ p{margin:.35rem 0}.quiet{color:var(--quiet);font-size:.9rem}
 nav ul{padding:0;list-style:none;display:flex;flex-wrap:wrap;gap:.35rem .9rem;margin:.75rem 0}
 figure{margin:.75rem 0}
 img{display:block;width:100%;max-width:640px;height:auto;background:#fff;border-radius:6px;border:1px solid var(--line)}
-figcaption{margin-top:.5rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.9rem}
+figcaption{margin-top:.5rem;font-size:.9rem}figcaption div{white-space:pre-wrap;overflow-wrap:anywhere}
+summary{cursor:pointer;padding:.25rem 0}
 .out{border-left:3px solid var(--line);padding-left:.75rem;white-space:pre-wrap;overflow-wrap:anywhere}
 a{color:LinkText}
 """
+SHORT = 5  # lines that are said at once
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # a reader's browser asks nobody for anything
 
 
@@ -60,11 +62,13 @@ def report(title: str, facts: Sequence[str], sections: Sequence[Section]) -> str
 def _section(place: str, one: Section) -> str:
     if not one.png:
         return f'<section id="{place}"><h2>{_text(one.title)}</h2><p class="out">{_text(one.why)}</p></section>'
-    alt = visible(one.line.split("\n")[0]) or one.title
+    alt, said = visible(one.line.split("\n")[0]) or one.title, f"<div>{_text(one.line)}</div>"
+    if one.line.count("\n") > SHORT:
+        said = f"<details><summary>The same in words</summary>{said}</details>"
     return (
         f'<section id="{place}"><h2>{_text(one.title)}</h2><p>{_text(one.read)}</p>\n'
         f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{b64encode(one.png).decode()}">'
-        f"<figcaption>{_text(one.line)}</figcaption></figure>\n"
+        f"<figcaption>{said}</figcaption></figure>\n"
         f'<p class="quiet">{_text(one.source)}</p></section>'
     )
 

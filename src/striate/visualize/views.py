@@ -87,6 +87,27 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         "Girshick et al. 2014, section 3.1; Zeiler and Fergus 2013, section 4.1",
         ("data",), ("unit", "layer", "images"),
     ),
+    "imagine": Kind(
+        "made.imagine_view", "images made to excite a unit",
+        "What would excite units most",
+        "Images made from noise to excite a channel, by gradient ascent; beside them, with data, real patches that do.",
+        "Erhan et al. 2009; Olah et al. 2017",
+        (), ("data", "unit", "layer", "images", "seed"),
+    ),
+    "dream": Kind(
+        "made.dream_view", "a photo with more in it of what a layer or a unit sees",
+        "A dream",
+        "What a layer sees a little of in the photo was made more, again and again.",
+        "Mordvintsev et al. 2015",
+        ("image",), ("unit", "layer", "seed"), alone=True,
+    ),
+    "style": Kind(
+        "made.style_view", "a photo in the style of another picture (--like)",
+        "A photo in the style of another picture",
+        "The photo's things, the other picture's textures, as the network tells them apart.",
+        "Gatys et al. 2015",
+        ("image", "like"), ("seed",), alone=True,
+    ),
     "embedding": Kind(
         "over_data.embedding_view", "where a layer puts a data set's images",
         "Where a layer puts images",

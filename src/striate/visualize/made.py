@@ -1,0 +1,113 @@
+"""Views that are images themselves, made by a network: what excites units, a dream on a photo, a photo as painted."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from striate.data import read_image
+from striate.visualize.dream import dream
+from striate.visualize.embedding import batches
+from striate.visualize.exciting import exciting, patches
+from striate.visualize.imagine import imagine, measured
+from striate.visualize.imagine.drawn import sheet
+from striate.visualize.style import restyle
+from striate.visualize.units import Unit
+from striate.visualize.wanted import View, Wanted
+from striate.visualize.watching import OUT, values
+
+UNITS, STEPS, SIDE = 4, 128, 128  # of a layer, so many channels, quickly and small; of one unit alone, all it takes
+SEARCHED = 2_000  # images, for patches to be held against
+LONGEST = 512  # pixels of a photo's longer side
+PATCHES, PATCH = 4, 64  # beside what was imagined; pixels
+
+
+def imagine_view(of: Wanted) -> View:
+    """Of the unit that is named; of a layer, some of its channels; with data, the patches that excite them most."""
+    noise = torch.zeros(1, *of.rule.volume)
+    unit = of.read_unit() if of.unit else Unit(of.chosen_layer(noise))
+    whole = unit.channel is not None
+    if whole:
+        units = [unit]
+    else:
+        channels = values(of.model, noise, [unit.layer])[unit.layer].shape[1]
+        picked = torch.linspace(0, channels - 1, min(UNITS, channels)).round().long().tolist()
+        units = [Unit(unit.layer, channel) for channel in picked]
+    small = not whole and unit.layer != OUT and min(of.rule.grid) > SIDE
+    steps, size = 2 * STEPS if whole else STEPS, SIDE if small else None
+    images, reached = dict[str, Tensor](), dict[str, float]()
+    with of.progress(f"Imagining {unit}", steps * len(units), "step") as tick:
+        for place, one in enumerate(units):
+
+            def told(done: int, before: int = place * steps) -> None:
+                tick(before + done)
+
+            found = imagine(of.model, str(one), size, steps=steps, seed=of.seed, tick=told)
+            images[str(one)], reached[str(one)] = found.images[0], float(found.reached[0])
+    real, best = _real(of, units) if of.data else ({}, {})
+    told_of = [
+        f"{name}: {value:.3g}" + (f" (images: up to {best[name]:.3g})" if best else "")
+        for name, value in reached.items()
+    ]
+    facts = {"reached": reached, "steps": steps, **({"images": best} if best else {})}
+    return View(
+        sheet(images, real or None), facts, "Imagined, and how much it excites the unit\n  " + "\n  ".join(told_of)
+    )
+
+
+def _real(of: Wanted, units: list[Unit]) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The patches of the data that excite units of one layer most; and how much whole images do, measured as what is
+    imagined is.
+    """
+    data, cut = of.some(SEARCHED), dict[str, Tensor]()
+    one = units[0] if len(units) == 1 else Unit(units[0].layer)
+    with of.progress(f"What excites {one}", len(data), "image") as tick:
+        found = exciting(of.model, data, one, PATCHES, tick=tick)
+    for unit in units:
+        row = 0 if len(units) == 1 else int(unit.channel or 0)
+        of_unit = patches(of.model, data, found, row)
+        cut[str(unit)] = torch.cat([F.interpolate(p.pixels[None], (PATCH, PATCH), mode="nearest") for p in of_unit])
+    most = dict.fromkeys(cut, float("-inf"))
+    for x, _, _ in batches(of.model, data):
+        most = {name: max(before, float(measured(of.model, x, name).max())) for name, before in most.items()}
+    return cut, most
+
+
+def dream_view(of: Wanted) -> View:
+    """On the image, of the unit or layer that is named, or the layer that decides."""
+    photo, wanted = _photo(of, of.image), of.unit or of.layer or None
+    with of.progress(f"Dreaming on {of.image}", 40, "step") as tick:
+        made = dream(of.model, photo, wanted, seed=of.seed, tick=tick)
+    what = wanted or "the layer that decides"
+    return View(_png(made), {"wanted": wanted, "size": [*made.shape[1:]]}, f"{of.image}, with more of {what} in it")
+
+
+def style_view(of: Wanted) -> View:
+    photo, painting = _photo(of, of.image), _photo(of, of.like)
+    with of.progress(f"{of.image} as {of.like}", 200, "step") as tick:
+        made = restyle(of.model, photo, painting, seed=of.seed, tick=tick)
+    return View(_png(made), {"like": of.like, "size": [*made.shape[1:]]}, f"{of.image} in the style of {of.like}")
+
+
+def _photo(of: Wanted, image: str) -> Tensor:
+    """uint8 C×H×W, no larger than what is done in reasonable time. Raises CannotRead."""
+    photo = read_image(Path(image), of.rule.channels)
+    height, width = photo.shape[1:]
+    if max(height, width) <= LONGEST:
+        return photo
+    scale = LONGEST / max(height, width)
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return F.interpolate(photo[None], size, mode="bilinear", antialias=True)[0]
+
+
+def _png(picture: Tensor) -> bytes:
+    """A PNG of uint8 C×H×W."""
+    from PIL import Image
+
+    pixels, file = picture.movedim(0, -1).contiguous().numpy(), BytesIO()
+    Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]).save(file, "PNG")
+    return file.getvalue()
