@@ -98,9 +98,16 @@ def occlusion(model: nn.Module, x: Tensor, which: Tensor, *_: str) -> Work:
     )
 
 
+def grad_cam_of_eight(model: nn.Module, x: Tensor, which: Tensor, layer: str, module: str) -> Work:
+    return grad_cam(model, torch.cat([x.roll(i, 3) for i in range(8)]), which.expand(8), layer, module)
+
+
 METHODS: dict[str, Callable[..., Work]] = {
-    "grad-cam": grad_cam, "integrated-gradients": integrated_gradients, "occlusion": occlusion,
-}  # fmt: skip
+    "grad-cam": grad_cam,
+    "grad-cam of 8 images": grad_cam_of_eight,
+    "integrated-gradients": integrated_gradients,
+    "occlusion": occlusion,
+}
 
 
 def tried(settings: dict[str, Callable[[], Tensor]]) -> dict[str, float]:

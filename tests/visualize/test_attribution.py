@@ -45,7 +45,8 @@ def smoothed(model: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
     """captum's gradients under the same noise: each image's own, drawn in turn."""
     chance, found = torch.Generator().manual_seed(3), []
     for image, which in zip(x, classes, strict=True):
-        drawn = torch.randn(4, *image.shape, generator=chance) * (0.15 * (image.max() - image.min()))
+        drawn = torch.stack([torch.randn(image.shape, generator=chance) for _ in range(4)])
+        drawn = drawn * (0.15 * (image.max() - image.min()))
         found.append(captum.Saliency(model).attribute(image + drawn, which.expand(4), abs=False).mean(0))
     return torch.stack(found)
 

@@ -16,7 +16,7 @@ from striate.blueprint.said import counted
 from striate.judging.trained import as_scores
 from striate.visualize.watching import OUT, undisturbed
 
-CELLS = 1 << 19  # of images whose gradients are worked out at once: 10 of 224×224
+CELLS = 1 << 18  # of images that are worked on at once, 5 of 224×224: what they make stays near the processor
 Target = int | str | Sequence[int | str] | Tensor | None
 Tick = Callable[[int], None]
 Look = Callable[[Tensor, Tensor | None], "Heat"]

@@ -37,7 +37,7 @@ def grad_cam(
     """
 
     def weigh(value: Tensor, slopes: Tensor) -> Tensor:
-        return torch.einsum("nc,nchw->nhw", slopes.mean((2, 3)), value).relu()
+        return _sum(slopes.mean((2, 3), keepdim=True), value).relu()
 
     return _mapped("grad-cam", model, x, target, layer, weigh, at_once, tick)
 
@@ -60,7 +60,7 @@ def grad_cam_plus_plus(
         squares = slopes**2
         below = 2 * squares + value.sum((2, 3), keepdim=True) * squares * slopes
         shares = torch.where(slopes != 0, squares / torch.where(below != 0, below, 1), 0)
-        return torch.einsum("nc,nchw->nhw", (shares * slopes.relu()).sum((2, 3)), value).relu()
+        return _sum((shares * slopes.relu()).sum((2, 3), keepdim=True), value).relu()
 
     return _mapped("grad-cam++", model, x, target, layer, weigh, at_once, tick)
 
@@ -84,10 +84,15 @@ def cam(
     layer = layer or _last_map(model, x)
 
     def weigh(value: Tensor, slopes: Tensor) -> Tensor:
-        return torch.einsum("nc,nchw->nhw", slopes.sum((2, 3)), value)
+        return _sum(slopes.sum((2, 3), keepdim=True), value)
 
     _check_head(model, x, target, layer)
     return _mapped("cam", model, x, target, layer, weigh, at_once, tick)
+
+
+def _sum(weights: Tensor, value: Tensor) -> Tensor:
+    """Of the channels of N×C×h×w, by weights N×C×1×1: N×h×w."""
+    return (weights * value).sum(1)
 
 
 def _mapped(
@@ -104,7 +109,7 @@ def _mapped(
 
     def look(x: Tensor, targets: Tensor | None) -> Heat:
         nonlocal layer
-        layer = layer or map_layer(model, x)
+        layer = layer or map_layer(model, x[:1].clone())  # its first step may be in place
         value, asked, slopes = _at(model, x, targets, layer)
         cells = weigh(value.detach().float(), slopes.float())
         values = F.interpolate(cells[:, None], x.shape[2:], mode="bilinear", align_corners=False)[:, 0]

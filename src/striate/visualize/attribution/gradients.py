@@ -148,7 +148,7 @@ def integrated_gradients(
             _, slopes = _slopes(model, way, asked.targets.expand(len(at)))
             mean += torch.tensordot(weight, slopes, 1)
         channels = difference * mean
-        error = channels.flatten(1).double().sum(1) - (asked.of - before.of)
+        error = (channels.flatten(1).double().sum(1) - (asked.of - before.of)).float()
         return asked.heat("integrated-gradients", channels.sum(1), channels=channels, error=error)
 
     return each(model, x, target, look, 1, tick)
@@ -196,8 +196,8 @@ def smooth_grad(
         total = torch.zeros_like(x)
         for start in range(0, samples, few):
             many = min(few, samples - start)
-            drawn = torch.randn(many, *x.shape[1:], generator=chance).to(x)
-            _, slopes = _slopes(model, x + deviation * drawn, asked.targets.expand(many))
+            drawn = torch.stack([torch.randn(x.shape[1:], generator=chance) for _ in range(many)])
+            _, slopes = _slopes(model, x + deviation * drawn.to(x), asked.targets.expand(many))
             total += slopes.sum(0)
         channels = total / samples
         return asked.heat("smooth-grad", _largest(channels), channels=channels)
