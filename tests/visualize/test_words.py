@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from captum.attr import InputXGradient
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -75,6 +76,14 @@ def test_denil_s_is_a_share_in_the_loss_of_the_other_label() -> None:
             slope = (F.cross_entropy(model(more), other) - F.cross_entropy(model(less), other)) / 2e-3
             assert float(found.scores[place]) == pytest.approx(float(slope), abs=2e-3)
     assert found.of == ["rotten", "fresh"][said]
+
+
+def test_gradient_times_embedding_is_captum_s() -> None:
+    torch.manual_seed(1)
+    model, x = Sentences().eval(), torch.randn(1, 9, WIDTH)
+    theirs = InputXGradient(model).attribute(x.clone().requires_grad_(), target=1).sum(2)[0]
+    found = words(model, x, list("abcdefghi"), of=1, method="gradient-embedding")
+    assert torch.allclose(found.scores, theirs.detach(), atol=1e-6)
 
 
 def test_the_size_of_the_gradient_padding_and_the_axis() -> None:

@@ -85,17 +85,20 @@ def _maps(name: str, value: Tensor) -> Maps:
 
 
 def last_by_grid(model: nn.Module, x: Tensor) -> list[str]:
-    """Of the layers that give maps, the last of each grid, pools aside, from the largest grid to the smallest. Runs the
-    network on the first image of x.
+    """Of the layers that give maps, N×C×H×W, the last of each grid, pools aside, from the largest grid to the smallest.
+    Runs the network on the first image of x.
     """
-    parts, last = dict(model.named_modules()), dict[tuple[int, int], str]()
+    parts, last, passed = dict(model.named_modules()), dict[tuple[int, int], str](), list[Tensor]()
 
     def told(name: str, value: Tensor) -> Tensor:
-        if value.ndim == 4 and not isinstance(parts.get(name), POOLS + THROUGH):
+        if isinstance(parts.get(name), POOLS + THROUGH):
+            passed.append(value)
+        elif value.ndim == 4 and not any(value is pooled for pooled in passed):  # nor a part that ends in one
             last[value.shape[2], value.shape[3]] = name
         return value
 
-    _told_of(model, as_read(model, x[:1]), _all(model), told)
+    names = _all(model) if isinstance(model, Network) else [name for name in parts if name]
+    _told_of(model, as_read(model, x[:1]), names, told)
     found = [name for grid, name in sorted(last.items(), key=lambda item: -item[0][0] * item[0][1]) if grid != (1, 1)]
     if not found:
         raise Refusal("Cannot see maps: no layer of this network gives any.", ways="Name layers that give vectors.")
