@@ -19,8 +19,9 @@ from striate.visualize.attribution.asked import CELLS, Tick, ask, asking
 
 STEPS, RANDOM, STAGES = 32, 3, 8
 BLUR = 5.0  # pixels, the deviation that nothing is recognised after
+TOP = 0.99  # of a map's cells are told apart by structural similarity
 TOLERANCE = 15  # pixels around a box
-SAME = 0.5  # of rank correlation and of structural similarity: from there on a map is much the same
+SAME = 0.5  # the mean of rank correlation and structural similarity: from there on a map is much the same
 
 
 class Curves(NamedTuple):
@@ -148,7 +149,8 @@ def pointing(values: Tensor, boxes: Sequence[Tensor], tolerance: int = TOLERANCE
 class Randomised(NamedTuple):
     """How alike maps of magnitudes stay while layers are given random weights, from the classes down: `layers`, how
     many are random at each stage and the last of them; `rank`, float32 stages×N, Spearman's correlation with the map of
-    the trained network; `ssim`, the structural similarity, likewise.
+    the trained network; `ssim`, the structural similarity, likewise. NaN where the random network has no map: its score
+    does not follow the image.
     """
 
     method: str
@@ -162,12 +164,17 @@ class Randomised(NamedTuple):
         return next(i for i, (count, _) in enumerate(self.layers) if 2 * count >= self.layers[-1][0])
 
     @property
+    def alike(self) -> Tensor:
+        """By stage, the mean of both measures over the images whose class still has a map: float32 stages."""
+        return ((self.rank + self.ssim) / 2).nanmean(1)
+
+    @property
     def unchanged(self) -> bool:
-        """Whether the map is much the same without the upper half of what was learnt: both measures are a half or more.
-        Such a map shows the image, not what the network makes of it. The paper draws no line; this one is ours.
+        """Whether the map is much the same without the upper half of what was learnt: `alike` is a half or more. Such a
+        map shows the image, not what the network makes of it. The paper draws no line; this one is ours, and steadier
+        with several images than with one.
         """
-        alike = torch.minimum(self.rank.mean(1), self.ssim.mean(1))
-        return bool((alike[self.half :] >= SAME).any())
+        return bool((self.alike[self.half :] >= SAME).any())
 
 
 def randomised(
@@ -198,9 +205,10 @@ def randomised(
             for _, module in order[done:end]:
                 _redraw(module, chance)
             done = end
-            values = attribute(model, x, method, **options).values
-            ranks.append(spearman(values.abs(), heat.values.abs()))
-            alike.append(ssim(_scaled(values.abs()), _scaled(heat.values.abs())))
+            values = attribute(model, x, method, **options).values.abs()
+            none = torch.where(values.flatten(1).any(1), 0.0, torch.nan)
+            ranks.append(spearman(values, heat.values.abs()) + none)
+            alike.append(ssim(_scaled(values), _scaled(heat.values.abs())) + none)
             tick(stage)
     named = tuple((end, order[end - 1][0]) for end in ends)
     return Randomised(method, named, torch.stack(ranks), torch.stack(alike))
@@ -279,4 +287,7 @@ def ssim(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _scaled(maps: Tensor) -> Tensor:
-    return maps / maps.amax((1, 2), keepdim=True).clamp(min=1e-30)
+    """Magnitudes N×H×W as shares of nearly their largest: a few very large ones leave the rest as it is."""
+    top = maps.flatten(1).sort().values[:, round(TOP * (maps[0].numel() - 1))].view(-1, 1, 1)
+    top = torch.where(top > 0, top, maps.amax((1, 2), keepdim=True)).clamp(min=1e-30)
+    return (maps / top).clamp(max=1)

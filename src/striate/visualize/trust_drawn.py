@@ -54,9 +54,9 @@ def _draw_curves(axes: Any, curves: Curves, index: int, first: bool) -> None:
 def _draw_random(axes: Any, random: Randomised, first: bool) -> None:
     counts = [0, *(count for count, _ in random.layers)]
     for name, values, colour in (("rank", random.rank, BLUE), ("SSIM", random.ssim, ORANGE)):
-        alike = [1.0, *values.mean(1).tolist()]
+        alike = [1.0, *values.nanmean(1).tolist()]
         axes.plot(counts, alike, color=colour, linewidth=1.4, marker="o", markersize=2, label=name)
-    axes.set_ylim(min(-0.03, float(random.rank.mean(1).min()) - 0.05), 1.03)
+    axes.set_ylim(min(-0.03, float(random.rank.nanmean(1).nan_to_num().min()) - 0.05), 1.03)
     axes.axhline(SAME, color=FAINT, linewidth=0.7, linestyle="--")
     axes.axvline(counts[random.half + 1], color=FAINT, linewidth=0.7, linestyle="--")
     verdict = "the same: not the network's" if random.unchanged else "changes with the network"
