@@ -148,6 +148,7 @@ def _opened(model: str, weights: str | None) -> tuple[Any, str]:
     from striate import zoo
     from striate.blueprint.modelfile import model_file, shipped
     from striate.nn import load
+    from striate.visualize.wanted import unprepared
 
     path = Path(model)
     if weights is not None or (
@@ -155,6 +156,7 @@ def _opened(model: str, weights: str | None) -> tuple[Any, str]:
     ):
         network = load(model, weights)
         if weights is None:
+            network.metadata["preprocessing"] = unprepared(network.graph.volume).to_json()
             say(f"{model} has not learnt: its weights are drawn anew. --weights FILE gives it some.", err=True)
         return network, model
     return load(model_file(path)), path.parent.name if path.name == "model.safetensors" else path.stem or model

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from striate.blueprint import CannotTrain, Refusal
+from striate.blueprint import CannotTrain, Refusal, Volume
 from striate.data import Images, Splits, Streamed, open_data
 from striate.data.preprocessing import Preprocessing
 from striate.judging.judged import images_for
@@ -25,6 +25,12 @@ Progress = Callable[[str, int, str], AbstractContextManager[Tick]]  # of what, h
 
 def silent(what: str, total: int, noun: str) -> AbstractContextManager[Tick]:
     return nullcontext(lambda done: None)
+
+
+def unprepared(volume: Volume) -> Preprocessing:
+    """Values of 0..1 as they are: for a network that has not learnt, and so expects nothing."""
+    channels, *grid = volume
+    return Preprocessing(channels, (grid[0], grid[1]), (grid[0], grid[1]), (0.0,) * channels, (1.0,) * channels)
 
 
 class Data(NamedTuple):

@@ -1,0 +1,246 @@
+"""`striate see` as it is typed: LeNet-5 and real digits."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import striate as face
+from striate.blueprint import Refusal
+from striate.cli import see, verbs
+from striate.data import open_data
+from striate.visualize.views import VIEWS
+from striate.visualize.wanted import View, Wanted
+
+LENET = "lenet5-mnist"
+DATA = {"needs": ["--data", "digits", "--images", "24"], "points": ["--points", "3"], "like": ["--like", "4.png"]}
+
+
+def striate(*words: object) -> Result:
+    return CliRunner().invoke(verbs, ["see", *(str(word) for word in words)])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in, with three digits: 7.png, 4.png, and <b>&.png, which is a 7."""
+    images = open_data("digits").test
+    for name, label in (("7", 7), ("4", 4), ("<b>&", 7)):
+        at = images.labels.tolist().index(label)
+        Image.fromarray(images.pixels[at, 0].numpy()).resize((32, 32)).save(tmp_path / f"{name}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"7.png", "4.png", "<b>&.png"}
+
+
+def test_a_page_in_words_as_json_and_as_a_picture(here: Path) -> None:
+    done = striate(LENET, "7.png")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == "7.png, as lenet5-mnist reads it (1×32×32):"
+    assert lines[1].split()[0] == "7"
+    assert [line.split(":")[0].strip() for line in lines if re.match("  [GSO]", line)] == [
+        "Grad-CAM", "Grad-CAM", "SmoothGrad", "Occlusion",
+    ]  # fmt: skip
+    assert sum("with random weights: " in line for line in lines) == 4
+    assert lines[-1] == "7-seen.png: drawn"
+    assert Image.open("7-seen.png").width == 1000
+    again = striate(LENET, "7.png", "--json", "--target", "4")
+    assert again.exit_code == 0, again.output
+    found = json.loads(again.stdout)
+    assert (found["model"], found["image"], found["file"]) == (LENET, "7.png", "7-seen-2.png")
+    [truth] = face.predictor(face.load(LENET))(["7.png"])
+    assert [one["label"] for one in found["classes"]] == [label for label, _ in truth]
+    assert [one["probability"] for one in found["classes"]] == pytest.approx([p for _, p in truth], abs=1e-5)
+    assert [one["class"] for one in found["maps"]] == ["4", "7", "4", "4"]
+    assert files(here) == {"7-seen.png", "7-seen-2.png"}
+
+
+def test_an_image_that_cannot_be_read_leaves_the_others(here: Path) -> None:
+    (here / "no.png").write_text("no")
+    done = striate(LENET, "7.png", "no.png", "4.png", "--show", "activations", "--out", here)
+    assert done.exit_code == 2
+    assert done.stderr == "Cannot read no.png: it is not an image.\n"
+    assert files(here) == {"no.png", "7-activations.png", "4-activations.png"}
+    assert "7-activations.png: drawn" in done.stdout
+
+
+@pytest.mark.parametrize("name", [name for name in VIEWS if name != "page"])
+def test_everything_that_can_be_shown_is_drawn(here: Path, name: str) -> None:
+    kind, out = VIEWS[name], here / "out.png"
+    words = ["7.png"] * ("image" in kind.needs) + DATA["needs"] * ("data" in kind.needs)
+    words += ["--layer", "conv1.act"] * (name == "imagine")
+    words += DATA["points"] * ("points" in kind.takes) + DATA["like"] * ("like" in kind.needs)
+    done = striate(LENET, *words, "--show", name, "--out", out, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["show"], found["file"]) == (name, str(out))
+    assert {*found} > {"model", "show", "file"}  # facts, too
+    assert Image.open(out).width == (32 if kind.alone else 1000)
+    assert files(here) == {"out.png"}  # no rows of a surface, nothing half-written
+
+
+def test_a_unit_a_layer_a_method_are_what_is_shown(here: Path) -> None:
+    def said(*words: object) -> Any:
+        done = striate(LENET, *words, "--json", "--out", "a.png")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    shown = said("7.png", "--show", "attribution", "--method", "grad-cam++", "--layer", "conv1.act", "--target", "1")
+    assert [(one["method"], one["class"], one["layer"]) for one in shown["maps"]] == [("grad-cam++", "1", "conv1.act")]
+    assert said("--show", "filters", "--layer", "conv2.conv")["filters"] == 16
+    assert said("--show", "field", "--unit", "conv2.act:3@2,2")["rows"] == [4, 17]
+    exciting = said("--show", "exciting", "--unit", "conv2.conv:3", "--data", "digits", "--images", "30")
+    assert ([*exciting["units"]], exciting["seen"]) == (["conv2.conv:3"], 30)
+    assert [*said("--show", "imagine", "--unit", "out:7")["reached"]] == ["out:7"]
+    assert said("--show", "embedding", "--data", "digits", "--images", "12", "--layer", "fc3")["layer"] == "fc3"
+
+
+def test_a_network_of_the_zoo(here: Path) -> None:
+    done = striate("lenet5", "--show", "field", "--unit", "conv1")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == "lenet5 has not learnt: its weights are drawn anew. --weights FILE gives it some.\n"
+    assert files(here) == {"lenet5-field.png"}
+    face.save(face.load(LENET), here / "mine.safetensors")
+    done = striate("lenet5", "--weights", "mine.safetensors", "7.png", "--show", "activations")
+    assert (done.exit_code, done.stderr) == (0, ""), done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "Cannot see nothing in particular.\n    Name an image; or --show filters; or --report out.html."),
+        (["--show", "filter"], 'No view "filter". Near: filters.'),
+        (["--report", "a.html", "--only", "surfaces"], 'No view "surfaces". Near: surface'),
+        (["--show", "embedding"], "Cannot show embedding without data.\n    --data digits, or a folder of images."),
+        (["--show", "page"], "Cannot show page without an image.\n    striate see MODEL cat.jpg --show page"),
+        (["7.png", "--show", "style"], "Cannot show style without a picture to be like.\n    --like painting.jpg"),
+        (["7.png", "--out", "a.jpg"], "Cannot draw into a.jpg: it is drawn as .png or .html.\n    --out a.png"),
+        (["7.png", "--report", "a.png"], "Cannot draw into a.png: it is drawn as .html.\n    --report a.html"),
+        (["7.png", "--out", "no/a.png"], "Cannot write no/a.png: no folder no is there."),
+        (["7.png", "--report", "a.html", "--show", "page"], "Cannot make a report and --show."),
+        (["7.png", "--only", "page"], "Cannot choose by --only without a report.\n    --report out.html, or "),
+        (["7.png", "--points", "3"], "Cannot use --points with --show page.\n    It takes --layer, --target."),
+        (["7.png", "--show", "filters"], "Cannot show filters of 7.png: it is of the network.\n    Without 7.png."),
+        (["7.png", "--layer", "conv3"], 'No layer "conv3". Near: '),
+        (["7.png", "--target", "12"], "Cannot look for class 12: the network tells 10 classes apart."),
+        (["7.png", "--show", "attribution", "--method", "gradcam"], 'No method "gradcam". Near: grad-cam'),
+        (["--show", "exciting", "--unit", "conv2:99", "--data", "digits"], "Cannot see conv2:99: conv2 has 16 "),
+        (["no.png"], "Cannot read no.png: "),
+    ],
+)  # fmt: skip
+def test_a_slip_is_told(here: Path, words: list[str], says: str) -> None:
+    done = striate(LENET, *words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(says), done.stderr
+    assert files(here) == set()
+
+
+class Document(HTMLParser):
+    """What a browser would make of it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags = list[tuple[str, dict[str, str | None]]]()
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_report_is_one_file_that_needs_nothing(here: Path) -> None:
+    face.save(face.load(LENET), here / "a<i>&.safetensors", classes=[f"<b>{i}" for i in range(10)])
+    only = "filters,activations,embedding,line"
+    Path("out.html").write_text("what is there stays")
+    words = ["a<i>&.safetensors", "<b>&.png", "--report", "out.html", "--only", only, "--images", "12"]
+    done = striate(*words, "--data", "digits")
+    assert done.exit_code == 0, done.output
+    assert re.fullmatch(r"out-2\.html: 3 pictures, \d\.\d MB\n", done.stdout)
+    read = Document(Path("out-2.html").read_text())
+    assert not {"script", "link", "iframe", "b", "i"} & {tag for tag, _ in read.tags}
+    sources = [attributes["src"] or "" for tag, attributes in read.tags if tag == "img"]
+    assert len(sources) == 3
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    for source in sources:
+        Image.open(BytesIO(b64decode(source.partition(",")[2]))).verify()
+    assert all(attributes["alt"] for tag, attributes in read.tags if tag == "img")
+    assert not re.search(r"(?:https?:)?//", re.sub(r'src="data:[^"]*"', "", Path("out-2.html").read_text()))
+    assert "a<i>&: 61,706 parameters" in read.text
+    for name in only.split(","):
+        assert VIEWS[name].title in read.text
+    assert "Cannot judge the model on digits: it does not know the class 0." in read.text  # the reason, in its place
+    assert Path("out.html").read_text() == "what is there stays"
+
+
+def test_a_report_has_what_can_be_shown_and_no_more(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(name: str, of: Wanted) -> View:
+        if name == "filters":
+            raise Refusal("Cannot see filters: the network has none.")
+        return View(b"", {"of": of.image}, name) if name != "field" else View(b"PNG", {}, name)
+
+    monkeypatch.setattr(see, "view", made)
+    done = striate(LENET, "7.png", "4.png", "--report", "out.html", "--json")
+    assert done.exit_code == 0, done.output
+    shown = [(one["show"], one.get("image")) for one in json.loads(done.stdout)["sections"]]
+    of_image = [name for name, kind in VIEWS.items() if "image" in kind.needs and not kind.alone]
+    assert shown[: 2 * len(of_image)] == [(name, image) for name in of_image for image in ("7.png", "4.png")]
+    rest = [name for name, kind in VIEWS.items() if not {"image", "data"} & {*kind.needs}]
+    assert [name for name, _ in shown[2 * len(of_image) :]] == rest
+    assert "Cannot see filters: the network has none." in Path("out.html").read_text()
+
+
+def test_a_surface_that_was_stopped_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [LENET, "--show", "surface", "--data", "digits", "--images", "16", "--points", "4"]
+    seen = list[int]()
+
+    @contextmanager
+    def watched(what: str, total: int, noun: str) -> Iterator[Callable[[int], None]]:
+        def tick(done: int) -> None:
+            seen.append(done)
+            if done == stop:
+                raise KeyboardInterrupt
+
+        yield tick
+
+    monkeypatch.setattr(see, "_progress", watched)
+    stop = 8
+    done = striate(*words)
+    assert done.exit_code == 130
+    rows = "lenet5-mnist-surface-4.rows"
+    assert done.stderr == f"Rows that are done are in {rows}/: the same command goes on from them.\n\nStopped.\n"
+    assert files(here) == {rows}
+    assert len([*(here / rows).rglob("row-*.json")]) == 2
+    stop = -1
+    seen.clear()
+    whole = striate(*words)
+    assert whole.exit_code == 0, whole.output
+    assert whole.stderr == f"Going on from what {rows}/ has.\n"
+    assert seen == [4, 8, 12, 16]  # the first two as they were
+    assert files(here) == {"lenet5-mnist-surface.png"}
+
+
+def test_help(golden: Callable[[str, str], None]) -> None:
+    argv = [sys.executable, "-X", "importtime", "-m", "striate", "see", "--help"]
+    ran = subprocess.run(argv, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in ran.stderr.splitlines()}
+    assert not loaded & {"torch", "numpy", "matplotlib", "rich", "PIL"}
+    golden("help-see.txt", ran.stdout)

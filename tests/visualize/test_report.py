@@ -1,0 +1,73 @@
+"""The report, and the table of what can be shown."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from inspect import signature
+
+import pytest
+
+from striate import visualize
+from striate.blueprint import NotFound, Refusal
+from striate.nn.build import Network
+from striate.visualize.report import Section, report
+from striate.visualize.views import NEEDED, VIEWS, lacking, view
+from striate.visualize.wanted import Wanted
+
+PNG = b"\x89PNG\r\n\x1a\nno picture"
+PAYLOAD = '"><script>alert(1)</script>\x1b[31m'
+
+
+def test_whatever_names_say_is_text() -> None:
+    drawn = Section(PAYLOAD, PAYLOAD, PAYLOAD, PNG, f"{PAYLOAD}\nmore")
+    page = report(PAYLOAD, [PAYLOAD], [drawn, Section(PAYLOAD, "", "", why=PAYLOAD)])
+    assert "<script" not in page
+    assert "\x1b" not in page
+    assert page.count("&lt;script&gt;") == 12
+
+
+def test_a_section_has_its_picture_and_how_it_is_read_or_why_not() -> None:
+    one = Section("Filters", "How to read.", "A paper", PNG, "In a line.")
+    page = report("Net", ["a fact"], [one, Section("Loss", "", "", why="No data.")])
+    assert page.count("<img ") == page.count("data:image/png;base64,") == 1
+    for text in ("<h1>Net</h1>", "a fact", "How to read.", "In a line.", "A paper", "No data."):
+        assert text in page
+    assert [*re.findall(r'href="#(s\d)"', page)] == [*re.findall(r'section id="(s\d)"', page)] == ["s0", "s1"]
+    assert 'alt="In a line."' in page
+    assert "<details>" not in page
+    assert "<details>" in report("Net", [], [one._replace(line="a\n" * 9)])
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_each_view_is_a_function_of_what_is_wanted(name: str) -> None:
+    kind = VIEWS[name]
+    module, _, function = kind.make.rpartition(".")
+    made = getattr(import_module(f"striate.visualize.{module}"), function)
+    assert [parameter.annotation for parameter in signature(made).parameters.values()] == ["Wanted"]
+    assert {*kind.needs} <= {*NEEDED}
+    assert {*kind.needs, *kind.takes} <= {*Wanted._fields}
+    assert all(text.endswith(".") for text in (kind.read,))
+
+
+def test_what_is_lacking_is_refused(lenet: Network) -> None:
+    of = Wanted(lenet, "LeNet-5")
+    assert lacking("style", of) == ["image", "like"]
+    with pytest.raises(Refusal, match=r"Cannot show surface without data\."):
+        view("surface", of)
+    with pytest.raises(NotFound, match=r'No view "dreams"\. Near: dream\.'):
+        view("dreams", of)
+
+
+def test_a_view_from_python(lenet: Network) -> None:
+    shown = visualize.view("filters", visualize.Wanted(lenet, "LeNet-5"))
+    assert shown.png.startswith(b"\x89PNG")
+    assert (shown.facts["filters"], shown.line[:12]) == (6, "conv1.conv: ")
+
+
+def test_the_rooms_names() -> None:
+    for name in visualize.FACE:
+        assert getattr(visualize, name) is not None
+    assert visualize.filters.__name__ == "striate.visualize.filters"
+    with pytest.raises(AttributeError, match="has no attribute 'filtres'"):
+        visualize.filtres  # noqa: B018
