@@ -21,6 +21,11 @@ from striate.visualize.images import seen
 from striate.visualize.watching import values
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
 def test_maps_and_the_strongest_of_them(resnet: Network) -> None:
     x = torch.randn(2, 3, 32, 32)
     [stem] = maps(resnet, x, ["stem"])

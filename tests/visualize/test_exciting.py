@@ -21,6 +21,11 @@ from striate.visualize.units import Unit
 from striate.visualize.watching import values
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="module")
 def mnist(shared: Path) -> Images:
     return open_data(shared / "mnist", 32).test[:400]  # type: ignore[return-value]

@@ -31,6 +31,12 @@ from striate.visualize.field_drawn import draw_field
 from striate.visualize.images import seen
 from striate.visualize.units import Unit, unit
 
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
 WIRINGS = {
     "branches": Seq(one=Conv(2, 3, padding=1), many=Concat(Conv(2, (1, 7), padding=(0, 3)), Conv(2, 5, padding=2))),
     "skips": Seq(one=Conv(2, 3, 2, 1), two=Residual(Seq(Conv(2, 3, padding=1), Conv(2, 3, padding=1)))),

@@ -19,6 +19,11 @@ from striate.visualize.filters import Alike, filters, in_colours
 from striate.visualize.filters_drawn import draw_filters
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
 def conv(weight: torch.Tensor, groups: int = 1) -> nn.Module:
     made = nn.Conv2d(weight.shape[1] * groups, weight.shape[0], weight.shape[2], groups=groups, bias=False)
     made.weight.data = weight

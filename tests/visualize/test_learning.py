@@ -21,6 +21,12 @@ from striate.nn.build import Network
 from striate.visualize.learning import Flowing, anew, flows, share
 from striate.visualize.learning_drawn import draw_flows
 
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
 WIDTH, DEPTH = 256, 12
 
 

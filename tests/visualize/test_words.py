@@ -17,6 +17,12 @@ from striate.nn import build
 from striate.visualize.words import Words, sentences, words
 from striate.visualize.words_drawn import draw_words
 
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
 LENGTH, WIDTH = 24, 24
 
 
