@@ -1,0 +1,95 @@
+"""The sheets of methods and of their trials show the numbers they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from striate.blueprint import Refusal
+from striate.data import idx
+from striate.nn.build import Network
+from striate.visualize import figures
+from striate.visualize.attribution import attribute
+from striate.visualize.attribution.drawn import draw_attribution, within
+from striate.visualize.images import Seen, seen
+from striate.visualize.trust import curves, randomised
+from striate.visualize.trust_drawn import draw_trust
+
+METHODS = ["gradient", "integrated-gradients", "grad-cam", "occlusion", "guided-backprop"]
+
+
+@pytest.fixture(scope="module")
+def digits(lenet: Network, shared: Path) -> Seen:
+    return seen(lenet, idx.read(shared / "mnist")[1].pixels[:2])
+
+
+def test_the_sheet_of_methods(
+    lenet: Network, digits: Seen, golden_picture: Callable[[str, bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heats = [attribute(lenet, digits.x, method) for method in METHODS]
+    classes = lenet.metadata["classes"]
+    picture = draw_attribution(digits.pixels[0], [heats[1], heats[4]], classes, marked=["guided-backprop"])
+    golden_picture("attribution-lenet5", picture)
+    monkeypatch.setattr(figures, "png", lambda figure: figure)
+    figure = draw_attribution(digits.pixels[1], heats, classes, index=1, marked=["guided-backprop"])
+    share = float(heats[0].shares[1])
+    assert figure.get_suptitle() == f"{classes[int(heats[0].targets[1])]}, {share:.0%}"
+    photo, *maps = [axes for axes in figure.axes if axes.images]
+    assert photo.images[0].get_array().max() == digits.pixels[1].max()
+    assert [axes.get_title().strip() for axes in maps] == METHODS
+    said = [text.get_text() for axes in maps for text in axes.texts]
+    assert said[:2] == ["|slope| of the score", "part of the score"]
+    assert said[-1] == "the same with random weights"
+    for axes, heat in zip(maps, heats, strict=True):
+        over = axes.images[-1]
+        assert torch.allclose(torch.as_tensor(over.get_array().data).float(), within(heat.values[1]), atol=1e-6)
+        assert over.get_clim() == ((-1, 1) if (heat.values[1] < 0).any() else (0, 1))
+        assert over.get_extent() == [0, 32, 32, 0]  # upon the image
+    words = [[label.get_text() for label in axes.get_xticklabels()] for axes in figure.axes[-2:]]
+    assert words == [["nothing", "most"], ["against it", "nothing", "for the class"]]
+
+
+def test_a_map_is_drawn_within_its_own_largest() -> None:
+    values = torch.linspace(-1, 1, 1000).view(20, 50) * 3
+    values[0, 1] = 500.0  # one that would leave the rest dark
+    found = within(values)
+    assert found.max() == 1
+    assert found.min() == -1
+    assert torch.allclose(found[10], values[10] / values.abs().flatten().sort().values[994])
+    assert torch.equal(within(torch.zeros(3, 3)), torch.zeros(3, 3))
+    lonely = torch.zeros(100, 100)
+    lonely[3, 3] = 0.5
+    assert within(lonely)[3, 3] == 1
+
+
+def test_the_sheet_of_trials(
+    lenet: Network, digits: Seen, golden_picture: Callable[[str, bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heats = [attribute(lenet, digits.x, method) for method in ("grad-cam", "guided-backprop")]
+    tried = [
+        (heat, curves(lenet, digits.x, heat, steps=8), randomised(lenet, digits.x, heat.method, heat, stages=5))
+        for heat in heats
+    ]
+    golden_picture("trust-lenet5", draw_trust(digits.pixels[0], tried, title="LeNet-5"))
+    monkeypatch.setattr(figures, "png", lambda figure: figure)
+    figure = draw_trust(digits.pixels[1], tried, index=1)
+    for row, (heat, curve, random) in enumerate(tried):
+        over, pixels, weights = figure.axes[3 * row : 3 * row + 3]
+        assert over.get_title() == heat.method
+        drawn = [torch.as_tensor(line.get_ydata()) for line in pixels.lines]
+        expected = [curve.insertion, curve.random_insertion, curve.deletion, curve.random_deletion]
+        assert all(torch.allclose(a.float(), b[1]) for a, b in zip(drawn, expected, strict=True))
+        areas = {name: float(area[1]) for name, area in curve.areas.items()}
+        assert f"insertion {areas['insertion']:.2f} (chance {areas['random_insertion']:.2f})" in pixels.get_title()
+        assert weights.lines[0].get_ydata()[1:] == pytest.approx(random.rank.nanmean(1).tolist(), nan_ok=True)
+        assert ("the same" in weights.get_title()) == random.unchanged
+
+
+def test_nothing_to_draw(digits: Seen) -> None:
+    with pytest.raises(Refusal, match="Cannot draw attribution: no map is given"):
+        draw_attribution(digits.pixels[0], [])
+    with pytest.raises(Refusal, match="Cannot draw what was tried: nothing was"):
+        draw_trust(digits.pixels[0], [])
