@@ -305,10 +305,8 @@ def test_an_ascent_that_comes_apart() -> None:
 def test_the_sheet(lenet: Network, shared: Path, golden_picture: Callable[[str, bytes], None]) -> None:
     digits = open_data(shared / "mnist").test.pixels[:300]
     x = seen(lenet, digits).x
-    names = ["conv1:2", "conv2:3", "out:5"]
+    names = ["conv1:2", "conv2:3", "out:3", "out:5"]
     real = {name: digits[measured(lenet, x, name).topk(4).indices] for name in names}
-    made = {
-        name: imagine(lenet, name, steps=0, seed=i).images for i, name in enumerate(names)
-    }  # the noise it begins with
+    made = {name: imagine(lenet, name, steps=12, lr=0.3, changes=()).images for name in names}
     golden_picture("imagined-lenet5", sheet(made, real))
     assert row({"photo": digits[0], "dream": digits[1]}).startswith(b"\x89PNG")

@@ -17,7 +17,7 @@ from striate.judging.trained import preprocessing_of
 from striate.visualize.deconvnet import RECTIFIERS, name_of, no_gradient, steps_back
 from striate.visualize.imagine.objectives import IMAGE, Objective, objective
 from striate.visualize.imagine.parametrisation import waves
-from striate.visualize.imagine.transformations import Transformation, applied, usual
+from striate.visualize.imagine.transformations import Transformation, applied, usual, usual_lr
 from striate.visualize.watching import as_far_as, undisturbed
 
 MOST = 1 << 24  # cells of all images together
@@ -68,7 +68,7 @@ def imagine(
     *,
     count: int = 1,
     steps: int = 256,
-    lr: float = 0.1,
+    lr: float | None = None,
     seed: int = 0,
     start: Tensor | None = None,
     rule: Preprocessing | None = None,
@@ -79,16 +79,18 @@ def imagine(
     through small random `changes` (None: the usual ones). One seed, one result (on one machine).
 
     `size` (one side, or height and width) is the network's own unless given; `start`, float N×C×H×W in 0..1, gives
-    images to begin with instead of noise. `rule` says how images are prepared, where the model does not. `tick` is told
-    of steps done; `lr` is Adam's. Raises NotFound, CannotRead, CannotTrain (no rule), CannotMake (sizes out of bounds),
-    Refusal (no gradient, nothing in the image changes it, not a number, an ascent that comes apart).
+    images to begin with instead of noise. `rule` says how images are prepared, where the model does not. `lr` is Adam's
+    (None: the usual one). `tick` is told of steps done.
+    Raises NotFound, CannotRead, CannotTrain (no rule), CannotMake (sizes out of bounds), Refusal (no gradient, nothing
+    in the image changes it, not a number, an ascent that comes apart).
     """
     wanted, rule = objective(wanted), rule or preprocessing_of(model)
     size, count = _sizes(size, count, start, rule)
+    lr = usual_lr(size) if lr is None else lr
     if not 0 <= steps <= STEPS or not 0 < lr < float("inf"):
         raise CannotMake(
             f"Cannot imagine in {steps} steps of {lr}.",
-            ways=f"0 to {STEPS:,} steps, lr above 0: 256 of 0.1 are usual.",
+            ways=f"0 to {STEPS:,} steps, lr above 0: 256 of {usual_lr(size)} are usual.",
         )
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     changes = usual(size) if changes is None else tuple(changes)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+PHOTO = 64  # the side from which an image is a photo
+
 Transformation = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -48,9 +50,18 @@ def turned(degrees: float, smallest: float = 1.0, largest: float = 1.0) -> Trans
 
 
 def usual(size: tuple[int, int]) -> tuple[Transformation, ...]:
-    """For images of this size: moved by a sixteenth, turned by 5°, 5 % larger or smaller, moved by a pixel or two."""
+    """For images of this size: moved, turned and scaled, moved again. Photos by much, which makes whole things of them;
+    digits and the like, of which every cell counts, by little.
+    """
     side = min(size)
-    return shifted(side // 16), turned(5, 0.95, 1.05), shifted(max(1, side // 64))
+    if side < PHOTO:
+        return shifted(side // 16), turned(5, 0.95, 1.05), shifted(1)
+    return shifted(3 * side // 16), turned(20, 0.7, 1.3), shifted(side // 16)
+
+
+def usual_lr(size: tuple[int, int]) -> float:
+    """A photo's colours would saturate before its shapes are there."""
+    return 0.1 if min(size) < PHOTO else 0.03
 
 
 def applied(changes: tuple[Transformation, ...], x: Tensor, generator: torch.Generator) -> Tensor:
