@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
 import striate
 from striate.nn.build import Network
@@ -34,6 +36,19 @@ def squeezenet(shared: Path) -> Network:
     """SqueezeNet v1.0, with the weights of ImageNet; reads 227×227."""
     file = shared / "weights" / "squeezenet1_0_deepcompression" / "squeezenet1_0.npz"
     return striate.load("squeezenet1_0", weights=file)
+
+
+@pytest.fixture(scope="session")
+def scene() -> Tensor:
+    """A picture of our own, for those that are kept: a disc and a bar before stripes, uint8 1×3×64×64."""
+    rows, columns = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
+    stripes = 0.5 + 0.25 * torch.sin(9 * (rows + columns))
+    sky = torch.stack([0.3 * stripes, 0.6 * stripes, stripes])
+    disc = ((rows + 0.2) ** 2 + (columns - 0.2) ** 2 < 0.3).float()
+    bar = ((rows - 0.6).abs() < 0.12).float() * (columns < 0.5)
+    red, green = (torch.tensor(colour).view(3, 1, 1) for colour in ((0.9, 0.4, 0.2), (0.2, 0.7, 0.3)))
+    picture = (sky * (1 - disc) + red * disc) * (1 - bar) + green * bar
+    return (picture * 255).round().to(torch.uint8)[None]
 
 
 @pytest.fixture

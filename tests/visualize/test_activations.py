@@ -143,10 +143,9 @@ def test_what_cannot_be_seen(resnet: Network) -> None:
 
 
 def test_activations_as_pictures(
-    resnet: Network, lenet: Network, shared: Path, golden_picture: Callable[[str, bytes], None]
+    resnet: Network, lenet: Network, shared: Path, scene: Tensor, golden_picture: Callable[[str, bytes], None]
 ) -> None:
-    photos = sorted((shared / "hymenoptera" / "val" / "bees").glob("*.jpg"))[:1]
-    look = seen(resnet, photos)
+    look = seen(resnet, scene)
     golden_picture("maps-resnet20", draw_maps(maps(resnet, look.x), look.pixels[0]))
     digits = open_data(shared / "mnist", 32).test[:300]
     golden_picture("statistics-lenet5", draw_statistics(statistics(lenet, digits)))

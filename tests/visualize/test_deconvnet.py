@@ -260,8 +260,8 @@ def test_boxes_hold_the_projection() -> None:
 
 
 @pytest.fixture(scope="session")
-def digits_seen(shared: Path, lenet: Network) -> Seen:
-    return seen(lenet, open_data(shared / "mnist").test.pixels[:4])
+def digits_seen(lenet: Network) -> Seen:
+    return seen(lenet, open_data("digits").test.pixels[:4])
 
 
 def test_what_the_picture_shows(squeezenet: Network, shared: Path) -> None:

@@ -160,8 +160,8 @@ def test_every_image_gets_a_cell_of_its_own_near_its_place() -> None:
 
 
 @pytest.mark.parametrize("grid", [True, False])
-def test_the_picture(found: Features, golden_picture: Callable[[str, bytes], None], grid: bool) -> None:
-    some = Features(*(v[:150] if isinstance(v, Tensor) else v for v in found))
+def test_the_picture(lenet: Network, golden_picture: Callable[[str, bytes], None], grid: bool) -> None:
+    some = features(lenet, open_data("digits", preprocessing=preprocessing_of(lenet)).test[:150])
     picture = embedding_picture(some, pca(some.values), "LeNet-5, digits", grid)
     if not grid:
         golden_picture("embedding", picture)

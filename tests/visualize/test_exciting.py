@@ -155,8 +155,9 @@ def test_what_cannot_be_asked(resnet: Network) -> None:
         exciting(resnet, x, "stage3", best=0)
 
 
-def test_what_excites_as_pictures(lenet: Network, mnist: Images, golden_picture: Callable[[str, bytes], None]) -> None:
-    found = exciting(lenet, mnist, "conv2.act")
-    rows = {f"conv2.act:{row}": patches(lenet, mnist, found, row) for row in range(4)}
+def test_what_excites_as_pictures(lenet: Network, golden_picture: Callable[[str, bytes], None]) -> None:
+    images = open_data("digits", preprocessing=preprocessing_of(lenet)).test
+    found = exciting(lenet, images, "conv2.act")
+    rows = {f"conv2.act:{row}": patches(lenet, images, found, row) for row in range(4)}
     golden_picture("exciting-lenet5", draw_exciting(rows))
-    assert draw_exciting({"conv2.act:4": patches(lenet, mnist, found, 4)}).startswith(b"\x89PNG")
+    assert draw_exciting({"conv2.act:4": patches(lenet, images, found, 4)}).startswith(b"\x89PNG")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,9 +226,8 @@ def test_the_field_of_a_pool_over_everything() -> None:
     assert effective(model, torch.randn(3, 1, 8, 8), "mean:1").shares.shape == (8, 8)
 
 
-def test_fields_as_pictures(resnet: Network, shared: Path, golden_picture: Callable[[str, bytes], None]) -> None:
-    photos = sorted((shared / "hymenoptera" / "val" / "bees").glob("*.jpg"))[:8]
-    look = seen(resnet, photos)
+def test_fields_as_pictures(resnet: Network, scene: Tensor, golden_picture: Callable[[str, bytes], None]) -> None:
+    look = seen(resnet, torch.cat([scene, scene.flip(3), scene.flip(2), scene.flip(1)]))
     counts = effective(resnet, look.x, "stage2.2.act@2,6")
     golden_picture("field-resnet20", draw_field(counts.sight, look.pixels[0], counts))
     assert draw_field(counts.sight, look.pixels[0]).startswith(b"\x89PNG")

@@ -159,9 +159,7 @@ def test_half_precision_is_read_as_it_is() -> None:
     assert torch.equal(filters(model).weights, model[0].weight.float())  # type: ignore[index]
 
 
-def test_filters_as_a_picture(
-    squeezenet: Network, lenet: Network, golden_picture: Callable[[str, bytes], None]
-) -> None:
-    golden_picture("filters-squeezenet", draw_filters(filters(squeezenet), preprocessing_of(squeezenet)))
+def test_filters_as_a_picture(resnet: Network, lenet: Network, golden_picture: Callable[[str, bytes], None]) -> None:
+    golden_picture("filters-resnet20", draw_filters(filters(resnet), preprocessing_of(resnet)))
     for layer in ("conv2.conv", "fc3.fc", "fc5"):
         assert draw_filters(filters(lenet, layer)).startswith(b"\x89PNG")

@@ -67,14 +67,21 @@ def test_what_cannot_be_compared() -> None:
         nearest(made(3), made(9), 10)
 
 
-def test_real_images(resnet: Network, cifar10: Path, golden_picture: Callable[[str, bytes], None]) -> None:
+def test_real_images(resnet: Network, cifar10: Path) -> None:
     data = open_data(cifar10, preprocessing=preprocessing_of(resnet))
     of, among = features(resnet, data.test[:10]), features(resnet, data.train[:400])
     found = nearest(of, among)
     assert of.labels is not None
     assert among.labels is not None
     assert (among.labels[found.which] == of.labels[:, None]).float().mean() > 0.8
-    golden_picture("neighbours", neighbours_picture(of, among, found, "ResNet-20 on CIFAR-10", torch.tensor([1, 5, 9])))
+    assert neighbours_picture(of, among, found, "ResNet-20 on CIFAR-10", torch.tensor([1, 5, 9]))
+
+
+def test_the_picture(lenet: Network, golden_picture: Callable[[str, bytes], None]) -> None:
+    data = open_data("digits", preprocessing=preprocessing_of(lenet))
+    of, among = features(lenet, data.test[:10]), features(lenet, data.train[:400])
+    picture = neighbours_picture(of, among, nearest(of, among), "LeNet-5 on digits", torch.tensor([1, 5, 9]))
+    golden_picture("neighbours", picture)
 
 
 def test_the_picture_says_which_are_of_another_class() -> None:
