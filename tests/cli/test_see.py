@@ -238,6 +238,11 @@ def test_a_surface_that_was_stopped_goes_on(here: Path, monkeypatch: pytest.Monk
     assert files(here) == {"lenet5-mnist-surface.png"}
 
 
+def test_json_has_no_nan() -> None:
+    said = {"a": [1.5, float("nan"), {"b": (float("inf"), 2)}], "c": "nan"}
+    assert see.finite(said) == {"a": [1.5, None, {"b": [None, 2]}], "c": "nan"}
+
+
 def test_help(golden: Callable[[str, str], None]) -> None:
     argv = [sys.executable, "-X", "importtime", "-m", "striate", "see", "--help"]
     ran = subprocess.run(argv, capture_output=True, text=True, check=True)

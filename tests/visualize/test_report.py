@@ -24,7 +24,7 @@ def test_whatever_names_say_is_text() -> None:
     page = report(PAYLOAD, [PAYLOAD], [drawn, Section(PAYLOAD, "", "", why=PAYLOAD)])
     assert "<script" not in page
     assert "\x1b" not in page
-    assert page.count("&lt;script&gt;") == 12
+    assert page.count("&lt;script&gt;") == 11
 
 
 def test_a_section_has_its_picture_and_how_it_is_read_or_why_not() -> None:
@@ -35,6 +35,9 @@ def test_a_section_has_its_picture_and_how_it_is_read_or_why_not() -> None:
         assert text in page
     assert [*re.findall(r'href="#(s\d)"', page)] == [*re.findall(r'section id="(s\d)"', page)] == ["s0", "s1"]
     assert 'alt="In a line."' in page
+    assert page.index("What could not be shown") < page.index("Loss") < page.index("No data.")
+    twice = report("Net", [], [Section(name, "", "", why="No data.") for name in ("Loss", "Flow")])
+    assert (twice.count("No data."), "Loss, Flow" in twice) == (1, True)
     assert "<details>" not in page
     assert "<details>" in report("Net", [], [one._replace(line="a\n" * 9)])
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,7 +190,7 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
         write_atomically(path, shown.png)
     if as_json:
         said = {"model": of.name, **({"image": of.image} if of.image else {}), "show": name, "file": str(path)}
-        say(json.dumps({**said, **shown.facts}, ensure_ascii=False))
+        say(json.dumps(finite({**said, **shown.facts}), ensure_ascii=False))
     else:
         say(f"{shown.line}\n{path}: drawn")
 
@@ -232,6 +233,15 @@ def unclaimed(path: Path) -> Path:
     return next(place for place in places if not os.path.lexists(place))
 
 
+def finite(value: Any) -> Any:
+    """For JSON, which has no NaN and no infinity: null."""
+    if isinstance(value, dict):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
 def facts(of: Wanted) -> list[str]:
     """What a report says of the network above everything else."""
     model: Any = of.model
@@ -264,7 +274,7 @@ def _report(of: Wanted, images: tuple[str, ...], only: list[str] | None, path: P
     title = f"Inside {of.name}" + (f", with {images[0]}" if len(images) == 1 else "")
     write_atomically(place, report(title, facts(of), sections))
     if as_json:
-        say(json.dumps({"model": of.name, "file": str(place), "sections": told}, ensure_ascii=False))
+        say(json.dumps(finite({"model": of.name, "file": str(place), "sections": told}), ensure_ascii=False))
     else:
         drawn = [section.title for section in sections if section.png]
         say(f"{place}: {len(drawn)} pictures, {place.stat().st_size / 1e6:.1f} MB")

@@ -50,7 +50,7 @@ def imagine_view(of: Wanted) -> View:
             images[str(one)], reached[str(one)] = found.images[0], float(found.reached[0])
     real, best = _real(of, units) if of.data else ({}, {})
     told_of = [
-        f"{name}: {value:.3g}" + (f" (images: up to {best[name]:.3g})" if best else "")
+        f"{name}: {value:.4g}" + (f" (images: up to {best[name]:.4g})" if best else "")
         for name, value in reached.items()
     ]
     facts = {"reached": reached, "steps": steps, **({"images": best} if best else {})}

@@ -18,8 +18,10 @@ from striate.visualize.field import effective, sight
 from striate.visualize.field_drawn import draw_field
 from striate.visualize.filters import filters
 from striate.visualize.filters_drawn import draw_filters
-from striate.visualize.page import class_name, class_names, page, steps
+from striate.visualize.page import LOOKED, class_name, class_names, page, steps
 from striate.visualize.page_drawn import draw_page
+from striate.visualize.trust import curves, randomised
+from striate.visualize.trust_drawn import Tried, draw_trust
 from striate.visualize.units import Unit
 from striate.visualize.wanted import View, Wanted
 from striate.visualize.where import Where, tried, where
@@ -56,11 +58,40 @@ def attribution_view(of: Wanted) -> View:
 
 
 def _where(of: Wanted, x: Tensor, method: str) -> Where:
-    options: dict[str, Any] = {} if of.method else dict(QUICKER.get(method, {}))
-    if of.layer and (of.method or "cam" in method):
-        options["layer"] = of.layer
+    options = _options(of, method)
     heat = attribute(of.model, x, method, of.target or None, **options)
     return where(heat, class_name(of.model, int(heat.targets[0])), tried(of.model, x, heat, options))
+
+
+def trust_view(of: Wanted) -> View:
+    """By one method, or by those of the page; more closely than there."""
+    seen, drawn_of = of.seen(), list[Tried]()
+    methods = [of.method] if of.method else [*dict.fromkeys(method for method, _, _ in LOOKED)]
+    with of.progress(f"Trying maps of {of.image}", len(methods), "method") as tick:
+        for done, method in enumerate(methods, 1):
+            options = _options(of, method)
+            try:
+                heat = attribute(of.model, seen.x, method, of.target or None, **options)
+                anew = randomised(of.model, seen.x, method, heat, **options)
+                drawn_of.append((heat, curves(of.model, seen.x, heat), anew))
+            except Refusal:
+                if of.method or (done == len(methods) and not drawn_of):
+                    raise
+            tick(done)
+    facts, told = [], []
+    for heat, changed, anew in drawn_of:
+        areas = {name: float(area[0]) for name, area in changed.areas.items()}
+        facts.append({"method": heat.method, **areas, "alike": anew.alike.tolist(), "unchanged": anew.unchanged})
+        said = f"deletion {areas['deletion']:.2f} (by chance {areas['random_deletion']:.2f}), insertion "
+        said += f"{areas['insertion']:.2f} ({areas['random_insertion']:.2f})"
+        told.append(f"{heat.method}: {said}" + (", does not change with random weights" if anew.unchanged else ""))
+    title = f"{class_name(of.model, int(drawn_of[0][0].targets[0]))}: how far its maps are to be trusted"
+    return View(draw_trust(seen.pixels[0], drawn_of, title=title), {"tests": facts}, "\n".join(told))
+
+
+def _options(of: Wanted, method: str) -> dict[str, Any]:
+    options: dict[str, Any] = {} if of.method else dict(QUICKER.get(method, {}))
+    return {**options, "layer": of.layer} if of.layer and (of.method or "cam" in method) else options
 
 
 def activations_view(of: Wanted) -> View:

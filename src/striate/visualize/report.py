@@ -45,13 +45,18 @@ class Section(NamedTuple):
 
 
 def report(title: str, facts: Sequence[str], sections: Sequence[Section]) -> str:
-    """The whole document; `facts` are lines about the network."""
+    """The whole document; `facts` are lines about the network. What could not be drawn comes last, with the reasons."""
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
     head += f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     head += f"<title>{_text(title)}</title><style>{STYLE}</style>"
-    links = "".join(f'<li><a href="#s{i}">{_text(one.title)}</a></li>' for i, one in enumerate(sections))
+    parts = [(one.title, _drawn(one)) for one in sections if one.png]
+    if reasons := _reasons(sections):
+        parts.append(("What could not be shown", reasons))
+    links = "".join(f'<li><a href="#s{i}">{_text(name)}</a></li>' for i, (name, _) in enumerate(parts))
+    body = "\n".join(
+        f'<section id="s{i}"><h2>{_text(name)}</h2>{inside}</section>' for i, (name, inside) in enumerate(parts)
+    )
     said = "".join(f'<p class="quiet">{_text(fact)}</p>' for fact in facts)
-    body = "\n".join(_section(f"s{i}", one) for i, one in enumerate(sections))
     nav = f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
     return (
         f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>'
@@ -59,17 +64,26 @@ def report(title: str, facts: Sequence[str], sections: Sequence[Section]) -> str
     )
 
 
-def _section(place: str, one: Section) -> str:
-    if not one.png:
-        return f'<section id="{place}"><h2>{_text(one.title)}</h2><p class="out">{_text(one.why)}</p></section>'
+def _drawn(one: Section) -> str:
     alt, said = visible(one.line.split("\n")[0]) or one.title, f"<div>{_text(one.line)}</div>"
     if one.line.count("\n") > SHORT:
         said = f"<details><summary>The same in words</summary>{said}</details>"
     return (
-        f'<section id="{place}"><h2>{_text(one.title)}</h2><p>{_text(one.read)}</p>\n'
+        f"<p>{_text(one.read)}</p>\n"
         f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{b64encode(one.png).decode()}">'
         f"<figcaption>{said}</figcaption></figure>\n"
-        f'<p class="quiet">{_text(one.source)}</p></section>'
+        f'<p class="quiet">{_text(one.source)}</p>'
+    )
+
+
+def _reasons(sections: Sequence[Section]) -> str:
+    """Each reason once, with all that it is the reason for."""
+    by_reason = dict[str, list[str]]()
+    for one in sections:
+        if not one.png:
+            by_reason.setdefault(one.why, []).append(one.title)
+    return "".join(
+        f'<p>{_text(", ".join(titles))}</p><p class="out">{_text(why)}</p>' for why, titles in by_reason.items()
     )
 
 

@@ -45,6 +45,14 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         "Of each map, in striate.visualize.attribution",
         ("image",), ("method", "target", "layer"),
     ),
+    "trust": Kind(
+        "over_image.trust_view", "how far maps of attribution are to be trusted, in curves",
+        "Whether its maps are to be trusted",
+        "Pixels deleted, or inserted, as a map ranks them should move the class sooner than by chance (dotted); with "
+        "more and more random weights a map should become another.",
+        "Petsiuk et al. 2018, section 4; Adebayo et al. 2018, section 3",
+        ("image",), ("method", "target", "layer"),
+    ),
     "deconvnet": Kind(
         "over_image.deconvnet_view", "what of an image a unit answered to",
         "What units answered to in the image",

@@ -114,5 +114,5 @@ def tried(model: nn.Module, x: Tensor, heat: Heat, options: Mapping[str, Any]) -
     """
     areas = {name: float(area[0]) for name, area in curves(model, x, heat, steps=STEPS, random=MOVED).areas.items()}
     anew = randomised(model, x, heat.method, heat, stages=STAGES, **options)
-    alike = float(torch.minimum(anew.rank, anew.ssim)[anew.half :, 0].max())
+    alike = float(anew.alike[anew.half :].nan_to_num(0).max())  # where nothing is left of the map, it is not alike
     return Trust(**areas, share=float(heat.shares[0]), alike=alike, unchanged=anew.unchanged)
