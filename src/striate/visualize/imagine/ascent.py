@@ -57,7 +57,8 @@ class Looking(NamedTuple):
             height, width = self.rule.size
             images = F.pad(images, (left, width - left - images.shape[3], top, height - top - images.shape[2]))
         mean, std = (torch.tensor(v, device=images.device).view(1, -1, 1, 1) for v in (self.rule.mean, self.rule.std))
-        return ((images - mean) / std).to(self.like)
+        x = ((images - mean) / std).to(self.like)
+        return x.contiguous(memory_format=torch.channels_last)  # a quarter less time on a CPU
 
 
 @torch.inference_mode(False)
