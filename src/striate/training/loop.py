@@ -59,7 +59,9 @@ def train(
     With `out`, a new folder holds the run: the model of the latest epoch that is as good as any on the images held out,
     the recipe, the log, the curves, and until it is done a checkpoint every so many seconds, from which
     `striate.resume` goes on to the same bits; the first event says which folder. `logs`, "csv" or "tensorboard" or
-    both, are written beside log.jsonl. The same seed gives the same weights, on the same machine with the same threads.
+    both, are written beside log.jsonl. The same seed gives the same weights, on the same machine with the same threads;
+    on a GPU nearly so, since it adds up in any order. There steps are captured as one CUDA graph (`step`), losses come
+    a step or two after they were, and who stops it stops it so much later.
     Started by torchrun, the processes share every batch.
 
     Raises before the first step NotFound (a field of the recipe, a log), CannotTrain (network, data and recipe do not
