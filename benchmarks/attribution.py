@@ -3,8 +3,9 @@
 Two networks on one photo, at 227×227 and 224×224: SqueezeNet v1.0 with ImageNet's weights, and torchvision's ResNet-18
 (random weights: the work is the same). captum gets the same tensor, a network that is in evaluation mode and asks for
 no gradients of its weights, and, where it matters, the memory format, the examples at once and the absence of autograd
-that make it quickest, tried beforehand. Grad-CAM is at the same layer, integrated gradients has 50 steps, occlusion
-windows of 32×32 every 16. How far apart the maps are says that the work is the same.
+that make it quickest, tried beforehand. Grad-CAM is at the same layer, integrated gradients has 50 steps and says
+what it lacks of completeness, occlusion has windows of 32×32 every 16. How far apart the maps are says that the work is
+the same.
 
     python benchmarks/attribution.py [rounds] [network, method …]
 """
@@ -70,7 +71,9 @@ def integrated_gradients(model: nn.Module, x: Tensor, which: Tensor, *_: str) ->
     peer = captum.IntegratedGradients(model)
 
     def theirs(x: Tensor, few: int) -> Tensor:
-        return peer.attribute(x, 0.0, which, n_steps=STEPS, internal_batch_size=few).sum(1)
+        return peer.attribute(x, 0.0, which, n_steps=STEPS, internal_batch_size=few, return_convergence_delta=True)[
+            0
+        ].sum(1)
 
     return (
         lambda: attribute(model, x, "integrated-gradients", which, steps=STEPS).values,

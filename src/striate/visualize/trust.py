@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from striate.blueprint import Refusal
 from striate.blueprint.said import counted
 from striate.visualize.attribution import Heat, attribute
-from striate.visualize.attribution.asked import CELLS, Tick, ask, asking
+from striate.visualize.attribution.asked import Tick, ask, asking, at_a_time
 
 STEPS, RANDOM, STAGES = 32, 3, 8
 BLUR = 5.0  # pixels, the deviation that nothing is recognised after
@@ -102,7 +102,7 @@ def _shares(
 ) -> Tensor:
     """The class's probability while more and more of an image C×H×W, the first in order, is as after."""
     many = (shares * order.numel()).round().long()
-    few = at_once or max(1, CELLS // order.numel())
+    few = at_a_time(order.numel(), at_once)
     found = []
     for part in many.split(few):
         changed = (order < part.view(-1, 1, 1)).to(before.device)[:, None]

@@ -16,7 +16,7 @@ from striate.blueprint.said import counted
 from striate.judging.trained import as_scores
 from striate.visualize.watching import OUT, undisturbed
 
-CELLS = 1 << 18  # of images that are worked on at once, 5 of 224×224: what they make stays near the processor
+CELLS = 1 << 18  # of images that are worked on at once, 4 of 224×224: what they make stays near the processor
 Target = int | str | Sequence[int | str] | Tensor | None
 Tick = Callable[[int], None]
 Look = Callable[[Tensor, Tensor | None], "Heat"]
@@ -172,6 +172,11 @@ def _no_gradient(model: nn.Module, asked: Asked, x: Tensor, what: str) -> Refusa
     )
 
 
+def at_a_time(cells: int, at_once: int | None = None) -> int:
+    """How many images of so many cells are worked on at once, where nobody says: a power of two."""
+    return at_once or 1 << max(0, (CELLS // cells).bit_length() - 1)
+
+
 def each(
     model: nn.Module, x: Tensor, target: Target, look: Look, at_once: int | None = None, tick: Tick = lambda done: None
 ) -> Heat:
@@ -181,7 +186,7 @@ def each(
     found: list[Heat] = []
     with asking(model, x) as images:
         targets = numbered(model, target, len(x))
-        few = at_once or max(1, CELLS // (x.shape[2] * x.shape[3]))
+        few = at_a_time(x.shape[2] * x.shape[3], at_once)
         for start in range(0, len(x), few):
             stop = min(start + few, len(x))
             found.append(look(images[start:stop], None if targets is None else targets[start:stop]))

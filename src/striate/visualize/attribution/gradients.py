@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.blueprint import Refusal
-from striate.visualize.attribution.asked import CELLS, Asked, Heat, Target, Tick, ask, each, slope
+from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, ask, at_a_time, each, slope
 
 STEPS, SAMPLES, NOISE = 50, 50, 0.15
 RELUS = {  # how autograd calls what is a ReLU, and where that has its lower bound, which must be 0
@@ -140,13 +140,12 @@ def integrated_gradients(
             before = ask(model, base, asked.targets)
         along = torch.as_tensor((points + 1) / 2, dtype=x.dtype, device=x.device)
         weights = torch.as_tensor(shares / 2, dtype=x.dtype, device=x.device)
-        few = at_once or max(1, CELLS // (x.shape[2] * x.shape[3]))
-        difference = x - base
-        mean = torch.zeros_like(x)
+        few = at_a_time(x.shape[2] * x.shape[3], at_once)
+        difference, mean = x - base, torch.zeros_like(x)
         for at, weight in zip(along.split(few), weights.split(few), strict=True):
-            way = torch.addcmul(base, at.view(-1, 1, 1, 1), difference)
+            way = (base + at.view(-1, 1, 1, 1) * difference).contiguous(memory_format=torch.channels_last)
             _, slopes = _slopes(model, way, asked.targets.expand(len(at)))
-            mean += torch.tensordot(weight, slopes, 1)
+            mean += (weight.view(-1, 1, 1, 1) * slopes).sum(0)
         channels = difference * mean
         error = (channels.flatten(1).double().sum(1) - (asked.of - before.of)).float()
         return asked.heat("integrated-gradients", channels.sum(1), channels=channels, error=error)
@@ -191,7 +190,7 @@ def smooth_grad(
     def look(x: Tensor, targets: Tensor | None) -> Heat:
         with torch.no_grad():
             asked = ask(model, x, targets)
-        few = at_once or max(1, CELLS // (x.shape[2] * x.shape[3]))
+        few = at_a_time(x.shape[2] * x.shape[3], at_once)
         deviation = noise * (x.max() - x.min())
         total = torch.zeros_like(x)
         for start in range(0, samples, few):

@@ -53,6 +53,8 @@ APART = {  # done in place -> done apart
     operator.iadd: operator.add, operator.imul: operator.mul, torch.relu_: torch.relu, F.relu_: F.relu,
     "relu_": "relu", "add_": "add", "mul_": "mul",
 }  # fmt: skip
+FAILURES = (RuntimeError, TypeError, ValueError, IndexError, AttributeError)  # of a stranger's steps, run otherwise
+ROUNDING = 256  # units in the last place of the largest score: how far apart two ways to the same scores may be
 Pair = tuple[int, int]
 
 
@@ -97,6 +99,11 @@ def program(model: nn.Module) -> fx.GraphModule | None:
         if "inplace" in node.kwargs:
             node.kwargs = {**node.kwargs, "inplace": False}
     return steps if sum(node.op == "placeholder" for node in steps.graph.nodes) == 1 else None
+
+
+def near(one: Tensor, other: Tensor) -> bool:
+    """Whether scores are the same but for rounding."""
+    return torch.allclose(one, other, rtol=0, atol=ROUNDING * torch.finfo(torch.float32).eps * float(other.abs().max()))
 
 
 def _of_ours(model: Network) -> fx.GraphModule:

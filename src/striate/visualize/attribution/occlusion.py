@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.blueprint import Refusal
-from striate.visualize.attribution.asked import CELLS, Asked, Heat, Target, Tick, answered, ask, each
-from striate.visualize.attribution.incremental import Box, changed, known, narrowed, program
+from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answered, ask, at_a_time, each
+from striate.visualize.attribution.incremental import FAILURES, Box, changed, known, narrowed, near, program
 from striate.visualize.watching import undisturbed
 
 SHARE = 7  # a window is a seventh of the image's side
 BOXES = 4  # times as many windows at once as whole images
-ROUNDING = 256  # units in the last place of the largest score: how far apart two ways to it may be
 Sides = int | tuple[int, int]
 Scores = Callable[[Tensor], Tensor]  # of windows, by their corners
 
@@ -98,7 +97,7 @@ def _two(sides: Sides) -> tuple[int, int]:
 def _covered(model: nn.Module, x: Tensor, asked: Asked, windows: Windows, fill: float, at_once: int | None) -> Tensor:
     """The score of one image, 1×C×H×W, with each window covered: one number a window."""
     corners = windows.corners.to(x.device)
-    few = at_once or max(1, CELLS // (x.shape[2] * x.shape[3]))
+    few = at_a_time(x.shape[2] * x.shape[3], at_once)
 
     def whole(corners: Tensor) -> Tensor:
         images = x.expand(len(corners), -1, -1, -1).clone(memory_format=torch.channels_last)
@@ -130,10 +129,10 @@ def _part(model: nn.Module, x: Tensor, asked: Asked, windows: Windows, fill: flo
     try:
         of_image = known(steps, x)
         found = part(tried)
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):  # a stranger's steps, run otherwise
+    except FAILURES:
         return None
-    near = ROUNDING * torch.finfo(torch.float32).eps * float(asked.scores.abs().max())
-    return part if torch.allclose(found, expected, rtol=0, atol=near) else None
+    top = asked.scores.abs().max()[None]  # what is far from it is told apart no better
+    return part if near(torch.cat([found, top]), torch.cat([expected, top])) else None
 
 
 def _box(x: Tensor, windows: Windows, corners: Tensor, fill: float) -> Box:
