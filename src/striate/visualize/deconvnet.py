@@ -24,10 +24,9 @@ from torch import Tensor, nn
 
 from striate.blueprint import Refusal
 from striate.blueprint.said import counted
-from striate.judging.trained import answer
 from striate.visualize.units import Unit
 from striate.visualize.units import unit as read
-from striate.visualize.watching import OUT, known, undisturbed, value_of, watched
+from striate.visualize.watching import as_far_as, undisturbed
 
 CELLS = 1 << 20  # of images that are projected at once: 20 of 224×224
 FAINT = 0.01  # of the strongest: what of a projection nobody sees
@@ -36,6 +35,7 @@ Gradients = tuple[Tensor | None, ...]
 Rule = Callable[[Any, Gradients, Gradients], Gradients]  # the step, what it would hand on, what it is given
 
 
+@torch.inference_mode(False)
 def deconvnet(model: nn.Module, x: Tensor, unit: str | Unit, tick: Callable[[int], None] = lambda done: None) -> Tensor:
     """A unit's activation projected back to the pixels: float32 N×C×H×W, of the images x, N×C×H×W as the network reads
     them.
@@ -45,35 +45,30 @@ def deconvnet(model: nn.Module, x: Tensor, unit: str | Unit, tick: Callable[[int
     of images done. Raises NotFound, Refusal (something on the way has no way back, no gradient, not a number).
     """
     wanted = read(model, unit) if isinstance(unit, str) else unit
+    own = next((p for p in model.parameters() if p.is_floating_point()), x)
     few = max(1, CELLS // max(1, x.shape[-1] * x.shape[-2]))
     signals, done = [], 0
-    for part in x.split(few):
-        signals.append(_projected(model, part, wanted))
-        tick(done := done + len(part))
+    with torch.enable_grad(), undisturbed(model), as_far_as(model, [wanted.layer]) as run:
+        for part in x.split(few):
+            pixels = part.detach().to(own.device, own.dtype, copy=True).requires_grad_()
+            signals.append(_projected(run(pixels)[wanted.layer], pixels, wanted))
+            tick(done := done + len(part))
     return torch.cat(signals)
 
 
-def _projected(model: nn.Module, x: Tensor, unit: Unit) -> Tensor:
-    inner = known(model, unit.layer)
-    own = next((p for p in model.parameters() if p.is_floating_point()), x)
-    with torch.inference_mode(False), torch.enable_grad(), undisturbed(model), watched(model, [inner]) as found:
-        pixels = x.detach().to(own.device, own.dtype, copy=True).requires_grad_()
-        out = answer(model, pixels) if inner == OUT else model(pixels)
-        if inner == OUT:
-            found[OUT] = out
-        value = value_of(found, inner, unit.layer)
-        activation = unit.of(value).reshape(len(x), -1).amax(1)
-        if not activation.isfinite().all():
-            raise Refusal(
-                f"Cannot project {unit}: its activation is not a number in "
-                f"{counted(int((~activation.isfinite()).sum()), 'image')} of {len(x)}.",
-                ways="The image, or the network's weights, hold NaN or infinity.",
-            )
-        _attach(value, unit)
-        # amax would share a signal among equals; it has one beginning
-        cells = unit.of(value).reshape(len(x), -1)
-        start = cells.gather(1, cells.detach().argmax(1, keepdim=True)).squeeze(1)
-        [signal] = torch.autograd.grad(start, pixels, start.detach(), allow_unused=True)
+def _projected(value: Tensor, pixels: Tensor, unit: Unit) -> Tensor:
+    """The strongest of a unit's activations, in its layer's value, back to the pixels that this was computed from."""
+    cells = unit.of(value).reshape(len(value), -1)
+    strange = int((~cells.isfinite()).any(1).sum())
+    if strange:
+        raise Refusal(
+            f"Cannot project {unit}: its activation is not a number in {counted(strange, 'image')} of {len(value)}.",
+            ways="The image, or the network's weights, hold NaN or infinity.",
+        )
+    _attach(value, unit)
+    strongest = cells.detach().argmax(1, keepdim=True)  # of equals the first: a signal has one beginning
+    start = cells.gather(1, strongest)
+    [signal] = torch.autograd.grad(start, pixels, start.detach(), allow_unused=True)
     if signal is None:
         raise no_gradient("project", unit)
     return signal.float().cpu()
