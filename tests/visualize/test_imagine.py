@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -225,6 +226,13 @@ def test_other_sizes_and_a_start(lenet: Network, resnet: Network) -> None:
     assert torch.allclose(kept.images, start, atol=1e-4)
     changed = imagine(resnet, "stem:3", start=start, steps=10)
     assert (changed.reached > kept.reached).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_networks_of_other_precision(resnet: Network, dtype: torch.dtype) -> None:
+    made = imagine(copy.deepcopy(resnet).to(dtype), "stage2.0.act:4", steps=24)
+    assert made.images.dtype == made.reached.dtype == torch.float32
+    assert torch.isclose(made.reached, imagine(resnet, "stage2.0.act:4", steps=24).reached, rtol=0.1)
 
 
 class Off(nn.Module):

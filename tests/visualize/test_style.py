@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,11 @@ def test_where_style_and_content_are_taken_from(squeezenet: Network) -> None:
     other = torchvision().models.vgg11(weights=None)
     # the last of each grid before the next pool, up to the layer to look at
     assert [*by_grid(other, torch.randn(1, 3, 64, 64))][:2] == ["features.1", "features.4"]
+
+
+def test_networks_of_other_precision(resnet: Network, pictures: tuple[Tensor, Tensor]) -> None:
+    half = copy.deepcopy(resnet).bfloat16()
+    assert restyle(half, *pictures, steps=2).shape == pictures[0].shape
 
 
 def test_what_cannot_be_restyled(squeezenet: Network, pictures: tuple[Tensor, Tensor]) -> None:

@@ -57,8 +57,8 @@ def restyle(
                 f"Cannot restyle: the {what} is {picture.shape[1]}×{picture.shape[2]}.",
                 ways=f"Sides of 16 to {LARGEST:,}.",
             )
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    read = [rule.normalise(picture[None], device) for picture in (photo, painting)]
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
+    read = [rule.normalise(picture[None], like.device).to(like) for picture in (photo, painting)]
     if contents is None or styles is None:
         found = by_grid(model, read[0])
         fine = [name for name, cell in found.items() if cell <= FINE] or [*found][:1]
