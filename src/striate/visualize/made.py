@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -23,55 +24,62 @@ from striate.visualize.watching import OUT, values
 UNITS, STEPS, SIDE = 4, 128, 128  # of a layer, so many channels, quickly and small; of one unit alone, all it takes
 SEARCHED = 2_000  # images, for patches to be held against
 LONGEST = 512  # pixels of a photo's longer side
+SUM = re.compile(r"\s[+-]\s|\*")
 PATCHES, PATCH = 4, 64  # beside what was imagined; pixels
 
 
 def imagine_view(of: Wanted) -> View:
-    """Of the unit that is named; of a layer, some of its channels; with data, the patches that excite them most."""
-    noise = torch.zeros(1, *of.rule.volume)
-    unit = of.read_unit() if of.unit else Unit(of.chosen_layer(noise))
-    whole = unit.channel is not None
-    if whole:
-        units = [unit]
-    else:
-        channels = values(of.model, noise, [unit.layer])[unit.layer].shape[1]
-        picked = torch.linspace(0, channels - 1, min(UNITS, channels)).round().long().tolist()
-        units = [Unit(unit.layer, channel) for channel in picked]
-    small = not whole and unit.layer != OUT and min(of.rule.grid) > SIDE
-    steps, size = 2 * STEPS if whole else STEPS, SIDE if small else None
+    """Of the unit that is named, or a sum (`conv2:17 + 0.5 * out:collie`); of a layer, some of its channels. With data,
+    beside them the patches that excite the units most.
+    """
+    units = _units(of)
+    alone = len(units) == 1
+    inside = all(unit is not None and unit.layer != OUT for unit in units.values())
+    steps = STEPS * (2 if alone else 1)
+    size = SIDE if inside and not alone and min(of.rule.grid) > SIDE else None
     images, reached = dict[str, Tensor](), dict[str, float]()
-    with of.progress(f"Imagining {unit}", steps * len(units), "step") as tick:
-        for place, one in enumerate(units):
+    with of.progress(f"Imagining {', '.join(units)}", steps * len(units), "step") as tick:
+        for place, name in enumerate(units):
 
             def told(done: int, before: int = place * steps) -> None:
                 tick(before + done)
 
-            found = imagine(of.model, str(one), size, steps=steps, seed=of.seed, tick=told)
-            images[str(one)], reached[str(one)] = found.images[0], float(found.reached[0])
+            found = imagine(of.model, name, size, steps=steps, seed=of.seed, tick=told)
+            images[name], reached[name] = found.images[0], float(found.reached[0])
     real, best = _real(of, units) if of.data else ({}, {})
-    told_of = [
-        f"{name}: {value:.4g}" + (f" (images: up to {best[name]:.4g})" if best else "")
+    lines = [
+        f"{name}: {value:.4g}" + (f", real images up to {best[name]:.4g}" if best else "")
         for name, value in reached.items()
     ]
     facts = {"reached": reached, "steps": steps, **({"images": best} if best else {})}
-    return View(
-        sheet(images, real or None), facts, "Imagined, and how much it excites the unit\n  " + "\n  ".join(told_of)
-    )
+    told_ = "Imagined, and how much it has of what was wanted\n  " + "\n  ".join(lines)
+    return View(sheet(images, real or None), facts, told_)
 
 
-def _real(of: Wanted, units: list[Unit]) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """The patches of the data that excite units of one layer most; and how much whole images do, measured as what is
-    imagined is.
+def _units(of: Wanted) -> dict[str, Unit | None]:
+    """What is imagined, by the text that says it; a sum is no unit."""
+    if SUM.search(of.unit):
+        return {of.unit: None}
+    noise = torch.zeros(1, *of.rule.volume)
+    unit = of.read_unit() if of.unit else Unit(of.chosen_layer(noise))
+    if unit.channel is not None:
+        return {of.unit: unit}
+    channels = values(of.model, noise, [unit.layer])[unit.layer].shape[1]
+    picked = torch.linspace(0, channels - 1, min(UNITS, channels)).round().long().tolist()
+    return {str(one): one for one in (Unit(unit.layer, channel) for channel in picked)}
+
+
+def _real(of: Wanted, units: dict[str, Unit | None]) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The patches of the data that excite units of one layer most; and how much whole images have of what is wanted,
+    measured as what is imagined is.
     """
     data, cut = of.some(SEARCHED), dict[str, Tensor]()
-    one = units[0] if len(units) == 1 else Unit(units[0].layer)
-    with of.progress(f"What excites {one}", len(data), "image") as tick:
-        found = exciting(of.model, data, one, PATCHES, tick=tick)
-    for unit in units:
-        row = 0 if len(units) == 1 else int(unit.channel or 0)
-        of_unit = patches(of.model, data, found, row)
-        cut[str(unit)] = torch.cat([F.interpolate(p.pixels[None], (PATCH, PATCH), mode="nearest") for p in of_unit])
-    most = dict.fromkeys(cut, float("-inf"))
+    for name, unit in units.items():
+        if unit is not None:
+            with of.progress(f"What excites {name}", len(data), "image") as tick:
+                these = patches(of.model, data, exciting(of.model, data, unit, PATCHES, tick=tick))
+            cut[name] = torch.cat([F.interpolate(p.pixels[None], (PATCH, PATCH), mode="nearest") for p in these])
+    most = dict.fromkeys(units, float("-inf"))
     for x, _, _ in batches(of.model, data):
         most = {name: max(before, float(measured(of.model, x, name).max())) for name, before in most.items()}
     return cut, most
@@ -79,11 +87,11 @@ def _real(of: Wanted, units: list[Unit]) -> tuple[dict[str, Tensor], dict[str, f
 
 def dream_view(of: Wanted) -> View:
     """On the image, of the unit or layer that is named, or the layer that decides."""
-    photo, wanted = _photo(of, of.image), of.unit or of.layer or None
+    photo = _photo(of, of.image)
+    wanted = of.unit or of.chosen_layer(torch.zeros(1, *of.rule.volume))
     with of.progress(f"Dreaming on {of.image}", 40, "step") as tick:
         made = dream(of.model, photo, wanted, seed=of.seed, tick=tick)
-    what = wanted or "the layer that decides"
-    return View(_png(made), {"wanted": wanted, "size": [*made.shape[1:]]}, f"{of.image}, with more of {what} in it")
+    return View(_png(made), {"wanted": wanted, "size": [*made.shape[1:]]}, f"{of.image}, with more of {wanted} in it")
 
 
 def style_view(of: Wanted) -> View:
