@@ -18,7 +18,7 @@ from striate.visualize.field import effective, sight
 from striate.visualize.field_drawn import draw_field
 from striate.visualize.filters import filters
 from striate.visualize.filters_drawn import draw_filters
-from striate.visualize.page import LOOKED, class_name, class_names, page, steps
+from striate.visualize.page import LOOKED, class_name, page, steps
 from striate.visualize.page_drawn import draw_page
 from striate.visualize.trust import curves, randomised
 from striate.visualize.trust_drawn import Tried, draw_trust
@@ -53,7 +53,9 @@ def attribution_view(of: Wanted) -> View:
     told = ["\n  ".join((f"{one.title}: {one.told()}", *one.lines()[1:])) for one in found] + left_out
     facts = {"maps": [one.to_json() for one in found], "left_out": left_out}
     marked = [one.heat.method for one in found if one.trust and one.trust.unchanged]
-    png = draw_attribution(seen.pixels[0], [one.heat for one in found], class_names(of.model), marked=marked)
+    names = {int(one.heat.targets[0]): one.of for one in found}
+    classes = [names.get(i, "") for i in range(max(names, default=-1) + 1)]
+    png = draw_attribution(seen.pixels[0], [one.heat for one in found], classes, marked=marked)
     return View(png, facts, "\n".join(told))
 
 

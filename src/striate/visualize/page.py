@@ -101,7 +101,6 @@ def page(
     with asking(model, x) as asked, torch.no_grad():
         shares = ask(model, asked, numbered(model, target, 1)).scores.softmax(1)[0].cpu()
     order = shares.argsort(descending=True, stable=True).tolist()
-    names = [class_name(model, i) for i in range(len(shares))]
     first = order[0] if target is None else int(numbered(model, target, 1)[0])  # type: ignore[index]
     second = next((i for i in order if i != first), None)
     tick(1)
@@ -113,7 +112,7 @@ def page(
             try:
                 heat = attribute(model, x, method, which, **more)
                 tick(done)
-                found.append(where(heat, names[which], tried(model, x, heat, more)))
+                found.append(where(heat, class_name(model, which), tried(model, x, heat, more)))
             except Refusal as refusal:
                 left_out.append(refusal.fact)
         tick(done + 1)
@@ -123,7 +122,7 @@ def page(
         at = sight(model, _most_active(strongest), Volume(*x.shape[1:]))
     tick(steps())
     best = order[:TOP]
-    chosen = tuple(names[i] for i in best), tuple(shares[i].item() for i in best)
+    chosen = tuple(class_name(model, i) for i in best), tuple(shares[i].item() for i in best)
     volume = Volume(*x.shape[1:])
     return Page(image, name, volume, seen.pixels[0], *chosen, tuple(found), tuple(left_out), strongest, at)
 
@@ -133,14 +132,10 @@ def steps() -> int:
     return 2 * len(LOOKED) + 2
 
 
-def class_names(model: nn.Module) -> list[str]:
-    """What the model tells apart, as its file has it, to be shown; [] where it has no names."""
-    return [visible(name) for name in getattr(model, "metadata", {}).get("classes") or ()]
-
-
 def class_name(model: nn.Module, number: int) -> str:
-    names = class_names(model)
-    return names[number] if number < len(names) else f"class {number}"
+    """What the model's file calls a class, to be shown; its number where it has no names."""
+    names = getattr(model, "metadata", {}).get("classes") or ()
+    return visible(names[number]) if number < len(names) else f"class {number}"
 
 
 def _most_active(found: Maps) -> Unit:
