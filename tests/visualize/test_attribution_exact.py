@@ -297,6 +297,12 @@ def test_networks_that_give_no_gradient(how: Callable[[Tensor], Any], method: st
     assert str(refused.value).startswith(says)
 
 
+@pytest.mark.parametrize("other", [lambda x: x.clamp(min=-0.1), lambda x: F.threshold(x, 0.1, 0.0), F.hardtanh])
+def test_what_bends_elsewhere_than_at_0_is_no_relu(other: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(Refusal, match="Cannot guide Answers: it has no ReLU"):
+        attribute(Answers(other), images(), "guided-backprop")
+
+
 def test_what_hides_its_relus_is_not_guided() -> None:
     class Hidden(Strange):
         def rectified(self, x: Tensor) -> Tensor:

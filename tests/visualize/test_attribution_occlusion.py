@@ -168,3 +168,12 @@ def test_one_window_is_the_whole_image() -> None:
         lost = model(x)[:, 0] - model(torch.zeros_like(x))[:, 0]
     assert torch.allclose(heat.values, lost[:, None, None].expand(2, 9, 9), atol=1e-6)
     assert torch.equal(x, kept)
+
+
+def test_whole_runs_one_by_one_leave_the_image_as_it_was() -> None:
+    torch.manual_seed(0)
+    model, x = Decides(), torch.randn(1, 3, 9, 9).contiguous(memory_format=torch.channels_last)
+    kept = x.clone()
+    one, many = (attribute(model, x, "occlusion", 0, window=4, at_once=few).values for few in (1, 5))
+    assert torch.equal(x, kept)
+    assert torch.allclose(one, many, atol=1e-6)

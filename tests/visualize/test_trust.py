@@ -89,6 +89,10 @@ def test_pointing() -> None:
     assert pointing(values, boxes, tolerance=2).tolist() == [True, False, False]
     assert pointing(values, boxes, tolerance=3).tolist() == [True, True, False]
     assert pointing(values, boxes, tolerance=16).tolist() == [True, True, True]
+    edges = {(20, 10, 21, 11): 0, (21, 10, 22, 11): 1, (19, 10, 20, 11): 1, (20, 11, 21, 12): 1, (20, 9, 21, 10): 1}
+    for edge, least in edges.items():  # beside the first map's point, which is row 10, column 20
+        hits = [bool(pointing(values[:1], [torch.tensor([edge])], tolerance)) for tolerance in (0, 1)]
+        assert hits == [least <= 0, True]
     with pytest.raises(Refusal, match=r"Cannot point in image 1: it has no box\."):
         pointing(values, [boxes[0], torch.zeros(0, 4), boxes[2]])
     with pytest.raises(Refusal, match=r"Cannot point in image 0: box 1 is empty or beyond 60×40\."):
