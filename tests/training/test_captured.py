@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from small import network
 from striate.blueprint import CannotTrain, Conv, Dropout, GlobalPool, Linear, MaxPool, Relu, Seq
 from striate.data import Images, Preprocessing, Splits
 from striate.nn import load
-from striate.training import Checkpoint, Control, Done, Step, Warning, resume, train
+from striate.training import Checkpoint, Control, Done, Step, Warning, captured, resume, train
 from striate.training.quickened import LargestOfAll, quickened
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -34,6 +35,66 @@ def warnings(**fields) -> list[str]:
 def test_on_a_processor_nothing_is_captured_and_who_asked_for_it_is_told() -> None:
     assert warnings(step="captured", device="cpu") == ["Steps are not captured: it runs on cpu."]
     assert warnings(device="cpu") == []
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a processor as on a GPU, but for the graph: a step is said in full, and its loss is read late."""
+    monkeypatch.setattr(captured, "why_not", lambda course: "")
+    monkeypatch.setattr(captured.Captured, "__call__", lambda self, x, y: self.learn(x, y))
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
+@pytest.mark.usefixtures("late")
+@pytest.mark.parametrize("fields", [{}, {"optimizer": "muon", "clip": 1.0, "ema": 0.9}])
+def test_read_late_it_is_the_same_training(fields: dict[str, object]) -> None:
+    one, other = network(), network()
+    mine, plain = steps(one, **fields), steps(other, step="plain", **fields)
+    assert mine == plain
+    assert same(one, other)
+    assert [step.step for step in mine] == list(range(1, 57))
+
+
+@pytest.mark.usefixtures("late")
+@pytest.mark.parametrize("stop", [1, 5, 27])
+def test_stopped_while_losses_are_under_way_it_goes_on_to_the_same_bits(tmp_path: Path, stop: int) -> None:
+    whole, control = network(), Control()
+    steps(whole)
+    for event in train(network(), DATA, **HOW, out=tmp_path / "run", control=control):
+        if isinstance(event, Step):
+            last = event.step
+            if event.step == stop:
+                control.stop()
+    assert stop <= last <= stop + captured.BEHIND
+    on = list(resume(tmp_path / "run", DATA))
+    assert [event.step for event in on if isinstance(event, Step)] == list(range(last + 1, 57))
+    assert same(load(tmp_path / "run" / "model.safetensors"), whole)
+
+
+@pytest.mark.usefixtures("late")
+def test_a_checkpoint_has_every_loss_of_its_steps(tmp_path: Path) -> None:
+    told, plain = [], [step.loss for step in steps(network(), step="plain")]
+    for event in train(network(), DATA, **HOW, out=tmp_path / "run", checkpoint_every=0):
+        if isinstance(event, Step):
+            told.append(event.step)
+        elif isinstance(event, Checkpoint):
+            assert event.step <= len(told)
+            with safe_open(event.path, "pt") as opened:
+                said = json.loads(opened.metadata()["striate"])["state"]
+            assert said["step"] == event.step
+            first = 14 * ((event.step - 1) // 14) if event.step % 14 or said["seen"] else event.step
+            assert said["losses"] == pytest.approx(15 * sum(plain[first : event.step]))
+
+
+@pytest.mark.usefixtures("late")
+def test_a_loss_that_is_no_number_is_found_late_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(CannotTrain, match=r"Cannot go on from step \d+: the loss "):
+        list(train(network(), DATA, **HOW | {"lr": 1e3, "epochs": 20}, optimizer="sgd", out=tmp_path / "run"))
+    if (tmp_path / "run" / "model.safetensors").exists():
+        assert all(p.isfinite().all() for p in load(tmp_path / "run" / "model.safetensors").parameters())
 
 
 def test_layers_said_otherwise_give_the_same_and_share_their_weights() -> None:

@@ -38,12 +38,16 @@ class Late:
 
     @classmethod
     def sent(cls, step: int, epoch: int, lr: float, seen: int, loss: Tensor) -> Late:
-        there, arrived = loss.to("cpu", non_blocking=True), torch.cuda.Event()
-        arrived.record()
+        arrived = torch.cuda.Event() if loss.is_cuda else None
+        there = loss.to("cpu", non_blocking=True)
+        if arrived:
+            arrived.record()
         return cls(step, epoch, lr, seen, there, arrived)
 
     def read(self) -> float:
-        self.arrived.synchronize()
+        """Waits for it."""
+        if self.arrived:
+            self.arrived.synchronize()
         return self.there.item()
 
 
