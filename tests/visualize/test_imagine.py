@@ -121,6 +121,8 @@ def test_objectives_are_texts_and_add(resnet: Network) -> None:
     together = objective("stem:3") + 0.5 * objective("out:ship") - objective("stage2.0.sum:1@4,5") * 2
     assert torch.allclose(measured(resnet, x, together), by_hand, atol=1e-5)
     assert torch.allclose(measured(resnet, x, "stem:3 + 0.5 * out:ship - 2*stage2.0.sum:1@4,5"), by_hand, atol=1e-5)
+    assert objective(str(together)) == objective("stem:3") + "0.5 * out:ship" - "2 * stage2.0.sum:1@4,5"
+    assert [term.weight for term in objective("1e-05 * a - .5*b + -3. * c").terms] == [1e-5, -0.5, -3]
     assert str(together) == "stem:3 + 0.5 * out:ship + -2 * stage2.0.sum:1@4,5"
     assert torch.allclose(measured(resnet, x, "stem"), found["stem"].square().mean((1, 2, 3)))
     assert torch.allclose(measured(resnet, x, neuron("stem:3")), found["stem"][:, 3, 16, 16])
@@ -256,7 +258,7 @@ def test_a_unit_that_is_off_at_first_is_found() -> None:
     assert imagine(model, "act:0", rule=PLAIN, steps=64).reached.item() > 1
 
 
-def test_what_cannot_be_imagined(lenet: Network) -> None:
+def test_what_cannot_be_imagined(lenet: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(kind: type[Refusal], says: str, *args: object, **more: object) -> None:
         with pytest.raises(kind) as caught:
             imagine(*args, **more)  # type: ignore[arg-type]
@@ -276,11 +278,13 @@ def test_what_cannot_be_imagined(lenet: Network) -> None:
     refused(Refusal, "one image is made", lenet, diversity("conv1"))
     refused(CannotRead, "as what an image is made for", lenet, "conv1:1 +  + conv1:3")
     refused(Refusal, "it has 6 channels, the vector 4", lenet, direction("conv1", torch.ones(4)))
-    refused(CannotMake, "Cannot imagine 1 image of 5000×5000.\n    Sides of 2 to 4,096", lenet, "conv1:1", 5000)
+    refused(CannotMake, "Cannot imagine 1 image of 5000×5000.\n    Sides of 2 to 2,048", lenet, "conv1:1", 5000)
     refused(CannotMake, "Cannot imagine 100,000 images of 28×28", lenet, "conv1:1", count=100_000)
     refused(CannotMake, "Cannot imagine in 256 steps of -1", lenet, "conv1:1", lr=-1.0)
     refused(CannotMake, "Cannot start from 2×28×28", lenet, "conv1:1", start=torch.rand(2, 28, 28))
     refused(Refusal, "Cannot place conv1.conv: Conv(6, 5, fit='floor') on 1×4×4", lenet, "conv1:1", 4)
+    monkeypatch.setattr("striate.data.memory.free", lambda: 10_000_000)
+    refused(CannotTrain, "Cannot hold the network on 1,048,576 cells of images in memory", lenet, "conv1:1", 1024)
     broken = Off()
     with torch.no_grad():
         broken.conv.weight[0] = float("nan")

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.blueprint import CannotMake
-from striate.data.preprocessing import LARGEST, Preprocessing
+from striate.data.preprocessing import Preprocessing
 from striate.judging.trained import preprocessing_of
-from striate.visualize.imagine.ascent import looking, uphill
+from striate.visualize.imagine.ascent import SIDE, looking, uphill
 from striate.visualize.imagine.objectives import Objective, objective
 from striate.visualize.units import map_layer
 
@@ -49,7 +49,7 @@ def dream(
     base = base.expand(1, rule.channels, -1, -1) if len(photo) == 1 else base
     if wanted is None:
         wanted = map_layer(model, torch.zeros(1, *rule.volume, device=like.device, dtype=like.dtype))
-    with looking(model, objective(wanted), rule, like, framed=False) as looks:
+    with looking(model, objective(wanted), rule, like, photo[0].numel(), framed=False) as looks:
         gained = torch.zeros_like(base[:, :, :1, :1])
         for size in sizes:
             octave = F.interpolate(base, size, mode="bilinear", antialias=True)
@@ -73,8 +73,8 @@ def _octaves(photo: Tensor, octaves: int, scale: float, steps: int, strength: fl
             f"Cannot dream on {photo.dtype} {'×'.join(map(str, photo.shape))}: a photo, uint8 C×H×W, is wanted."
         )
     height, width = photo.shape[1:]
-    if not 8 <= min(height, width) <= max(height, width) <= LARGEST:
-        raise CannotMake(f"Cannot dream on a photo of {height}×{width}.", ways=f"Sides of 8 to {LARGEST:,}.")
+    if not 8 <= min(height, width) <= max(height, width) <= SIDE:
+        raise CannotMake(f"Cannot dream on a photo of {height}×{width}.", ways=f"Sides of 8 to {SIDE:,}.")
     if not (1 <= octaves <= 20 and 1 < scale <= 4 and 1 <= steps <= 1000 and 0 < strength <= 100):
         raise CannotMake(
             f"Cannot dream in {octaves} octaves {scale:g} apart, {steps} steps each, of strength {strength:g}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -12,15 +12,18 @@ from torch.nn import functional as F
 
 from striate.blueprint import CannotMake, Refusal
 from striate.blueprint.said import counted
-from striate.data.preprocessing import LARGEST, Preprocessing
+from striate.data.memory import room_for
+from striate.data.preprocessing import Preprocessing
 from striate.judging.trained import preprocessing_of
+from striate.nn.build import Network
 from striate.visualize.deconvnet import RECTIFIERS, name_of, no_gradient, steps_back
 from striate.visualize.imagine.objectives import IMAGE, Objective, objective
 from striate.visualize.imagine.parametrisation import waves
 from striate.visualize.imagine.transformations import Transformation, applied, usual, usual_lr
-from striate.visualize.watching import as_far_as, undisturbed
+from striate.visualize.watching import OUT, as_far_as, known, undisturbed
 
-MOST = 1 << 24  # cells of all images together
+SIDE, MOST = 2048, 1 << 22  # of an image; cells of all images together
+HELD = 2 * 4  # bytes for each number on the way there, and as much on the way back
 CELLS = 1 << 20  # of images that are measured at once: 20 of 224×224
 STEPS = 100_000
 
@@ -82,8 +85,8 @@ def imagine(
     `size` (one side, or height and width) is the network's own unless given; `start`, float N×C×H×W in 0..1, gives
     images to begin with instead of noise. `rule` says how images are prepared, where the model does not. `lr` is Adam's
     (None: the usual one). `tick` is told of steps done.
-    Raises NotFound, CannotRead, CannotTrain (no rule), CannotMake (sizes out of bounds), Refusal (no gradient, nothing
-    in the image changes it, not a number, an ascent that comes apart).
+    Raises NotFound, CannotRead, CannotTrain (no rule, no room in memory), CannotMake (sizes out of bounds), Refusal (no
+    gradient, nothing in the image changes it, not a number, an ascent that comes apart).
     """
     wanted, rule = objective(wanted), rule or preprocessing_of(model)
     size, count = _sizes(size, count, start, rule)
@@ -96,7 +99,7 @@ def imagine(
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     changes = usual(size) if changes is None else tuple(changes)
     draws, ways = torch.Generator().manual_seed(seed), waves(rule.channels, size, like.device)
-    with looking(model, wanted, rule, like) as looks:
+    with looking(model, wanted, rule, like, count * size[0] * size[1]) as looks:
         began = (
             ways.noise(count, draws)
             if start is None
@@ -139,13 +142,28 @@ def measured(
 
 @contextmanager
 def looking(
-    model: nn.Module, wanted: Objective, rule: Preprocessing, like: Tensor, framed: bool = True
+    model: nn.Module, wanted: Objective, rule: Preprocessing, like: Tensor, cells: int, framed: bool = True
 ) -> Iterator[Looking]:
-    """While it lasts the model can be asked, with gradients, how much images have of what is wanted."""
+    """While it lasts the model can be asked, with gradients, how much images of so many cells in all have of what is
+    wanted. Raises NotFound, CannotRead, CannotTrain (no room in memory).
+    """
     units = wanted.units(model)
     layers = {unit.layer for unit in units} - {IMAGE}
+    _room(model, layers, cells)
     with torch.enable_grad(), undisturbed(model), as_far_as(model, layers) as run:
         yield Looking(run, wanted, units, rule, like, framed)
+
+
+def _room(model: nn.Module, layers: Iterable[str], cells: int) -> None:
+    """Raises CannotTrain where one of our networks would hold more on the way to these layers than there is memory."""
+    if not isinstance(model, Network):
+        return
+    inner, nodes = {known(model, layer) for layer in layers}, model.graph.nodes
+    end = max((i for i, node in enumerate(nodes) if node.name in inner or OUT in inner), default=0)
+    numbers = (
+        sum(node.output.size for node in nodes[: end + 1]) * cells / (nodes[0].output.height * nodes[0].output.width)
+    )
+    room_for(int(HELD * numbers), f"the network on {cells:,} cells of images", "Smaller images, or fewer, want less.")
 
 
 def uphill(looks: Looking, images: Tensor, of: Tensor, at: tuple[int, int], ways: str = "") -> Tensor:
@@ -211,9 +229,9 @@ def _sizes(
         size, count = (start.shape[2], start.shape[3]), len(start)
     height, width = rule.grid if size is None else (size, size) if isinstance(size, int) else size
     small, large = min(height, width), max(height, width)
-    if not (2 <= small <= large <= LARGEST and 1 <= count <= MOST // (height * width)):
+    if not (2 <= small <= large <= SIDE and 1 <= count <= MOST // (height * width)):
         raise CannotMake(
             f"Cannot imagine {counted(count, 'image')} of {height}×{width}.",
-            ways=f"Sides of 2 to {LARGEST:,}, {MOST:,} cells in all.",
+            ways=f"Sides of 2 to {SIDE:,}, {MOST:,} cells in all.",
         )
     return (height, width), count

@@ -18,7 +18,7 @@ from striate.blueprint import CannotRead, Refusal
 from striate.visualize.units import Unit, unit
 
 IMAGE = ""  # the layer that the image itself is, float N×C×H×W in 0..1
-WEIGHTED = re.compile(r"(?P<weight>\d+(?:\.\d*)?|\.\d+)\s*\*\s*(?P<unit>.*)")
+WEIGHTED = re.compile(r"(?P<weight>-?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*\*\s*(?P<unit>.*)")
 
 Score = Callable[[Tensor, Unit], Tensor]  # a layer's value, N×C×H×W or N×C, and what of it is meant -> N
 
@@ -42,11 +42,11 @@ class Objective:
 
     terms: tuple[Term, ...]
 
-    def __add__(self, other: Objective) -> Objective:
-        return Objective(self.terms + other.terms)
+    def __add__(self, other: Objective | str) -> Objective:
+        return Objective(self.terms + objective(other).terms)
 
-    def __sub__(self, other: Objective) -> Objective:
-        return self + -1 * other
+    def __sub__(self, other: Objective | str) -> Objective:
+        return self + -1 * objective(other)
 
     def __mul__(self, weight: float) -> Objective:
         if not isfinite(weight):
