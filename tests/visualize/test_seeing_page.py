@@ -34,9 +34,9 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 def test_the_page_has_the_programs_tables(name: str, request: pytest.FixtureRequest) -> None:
     page, table = PAGE.read_text(encoding="utf-8"), "\n".join(TABLES[name])
-    between = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.S)
+    between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
     assert between.search(page)
-    wanted = between.sub(lambda match: match[1] + table + match[2], page)
+    wanted = between.sub(lambda match: f"{match[1]}{table}\n{match[2]}", page)
     if request.config.getoption("--accept"):
         PAGE.write_text(wanted, encoding="utf-8")
     else:
