@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from striate.blueprint import CannotMake
-from striate.data.preprocessing import LARGEST, Preprocessing
+from striate.data.preprocessing import Preprocessing
 from striate.judging.trained import preprocessing_of
-from striate.visualize.imagine.ascent import imagine
+from striate.visualize.imagine.ascent import SIDE, imagine
 from striate.visualize.imagine.objectives import content, style, variation
 from striate.visualize.units import map_layer
 from striate.visualize.watching import as_far_as, known, layers, undisturbed, watched
@@ -52,10 +52,10 @@ def restyle(
                 f"Cannot restyle: the {what} is {picture.dtype} {'×'.join(map(str, picture.shape))}; uint8 "
                 f"{rule.channels}×H×W is wanted."
             )
-        if not 16 <= min(picture.shape[1:]) <= max(picture.shape[1:]) <= LARGEST:
+        if not 16 <= min(picture.shape[1:]) <= max(picture.shape[1:]) <= SIDE:
             raise CannotMake(
                 f"Cannot restyle: the {what} is {picture.shape[1]}×{picture.shape[2]}.",
-                ways=f"Sides of 16 to {LARGEST:,}.",
+                ways=f"Sides of 16 to {SIDE:,}.",
             )
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     read = [rule.normalise(picture[None], like.device).to(like) for picture in (photo, painting)]
