@@ -177,3 +177,14 @@ def test_whole_runs_one_by_one_leave_the_image_as_it_was() -> None:
     one, many = (attribute(model, x, "occlusion", 0, window=4, at_once=few).values for few in (1, 5))
     assert torch.equal(x, kept)
     assert torch.allclose(one, many, atol=1e-6)
+
+
+def test_names_of_modules_mean_nothing() -> None:
+    torch.manual_seed(0)
+    parts = {"relu": nn.AvgPool2d(3, 1), "add": nn.Conv2d(2, 3, 3), "cat": nn.AdaptiveAvgPool2d(1), "mul": nn.Flatten()}
+    model = nn.Sequential()
+    for name, part in parts.items():
+        model.add_module(name, part)
+    found, whole, share = both(model, torch.randn(1, 2, 40, 40), window=4)
+    assert torch.allclose(found, whole, atol=1e-6)
+    assert share < 0.5

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from striate.blueprint import NotFound, Refusal
-from striate.visualize.attribution.asked import Asked, Heat, Target
+from striate.visualize.attribution.asked import Heat, Target
 from striate.visualize.attribution.cam import cam, grad_cam, grad_cam_plus_plus
 from striate.visualize.attribution.gradients import (
     gradient,
@@ -27,7 +27,7 @@ from striate.visualize.attribution.gradients import (
 from striate.visualize.attribution.occlusion import occlusion
 
 __all__ = [
-    "METHODS", "Asked", "Heat", "Method", "Target", "attribute", "cam", "grad_cam", "grad_cam_plus_plus", "gradient",
+    "METHODS", "Heat", "Method", "Target", "attribute", "cam", "grad_cam", "grad_cam_plus_plus", "gradient",
     "guided_backprop", "input_x_gradient", "integrated_gradients", "occlusion", "smooth_grad",
 ]  # fmt: skip
 

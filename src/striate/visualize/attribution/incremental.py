@@ -23,31 +23,18 @@ from striate.nn import modules as ours
 from striate.nn.build import JOINS, Network
 
 NEARLY = 0.8  # of a map's cells: then the whole map costs no more
-POINTWISE = (
+POINTWISE = {
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.SiLU, nn.GELU, nn.Mish, nn.Sigmoid, nn.Tanh,
     nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Identity,
     nn.LocalResponseNorm, nn.ChannelShuffle, ours.LocalResponseNorm, ours.ChannelLayerNorm, ours.ScaledTanh,
     ours.DropPath, ours.Select, ours.Scale,
-)  # fmt: skip
-POINTWISE_FUNCTIONS = {
     F.relu, F.relu6, F.leaky_relu, F.elu, F.silu, F.gelu, F.hardswish, F.hardsigmoid, F.dropout, torch.relu,
     torch.sigmoid, torch.tanh, "relu", "sigmoid", "tanh", "contiguous",
 }  # fmt: skip
-ALIKE = {
-    nn.ReLU,
-    nn.ReLU6,
-    nn.Dropout,
-    nn.Identity,
-    nn.AdaptiveAvgPool2d,
-    nn.Flatten,
-    F.relu,
-    torch.relu,
-    "relu",
-    torch.flatten,
-    "flatten",
-    F.adaptive_avg_pool2d,
-    F.dropout,
-}
+ALIKE = {  # what treats each channel by itself, and all alike
+    nn.ReLU, nn.ReLU6, nn.Dropout, nn.Identity, nn.AdaptiveAvgPool2d, nn.Flatten, F.relu, F.dropout,
+    F.adaptive_avg_pool2d, torch.relu, torch.flatten, "relu", "flatten",
+}  # fmt: skip
 JOINING = {operator.add, torch.add, "add", operator.mul, torch.mul, "mul", torch.cat, *JOINS.values()}
 APART = {  # done in place -> done apart
     operator.iadd: operator.add, operator.imul: operator.mul, torch.relu_: torch.relu, F.relu_: F.relu,
@@ -88,17 +75,21 @@ class Known(NamedTuple):
     moved: set[fx.Node]  # what depends on the image
 
 
-def program(model: nn.Module) -> fx.GraphModule | None:
-    """A network's steps; None where they depend on values, so that nobody can write them down beforehand."""
+def program(model: nn.Module) -> fx.Interpreter | None:
+    """A network's steps, to be interpreted (nothing is compiled: names come from files of others); None where they
+    depend on values, so that nobody can write them down beforehand.
+    """
     try:
-        steps = _of_ours(model) if isinstance(model, Network) else fx.symbolic_trace(model)
+        graph = _of_ours(model) if isinstance(model, Network) else fx.Tracer().trace(model)
     except Exception:  # whatever a stranger's forward says to a symbol
         return None
-    for node in steps.graph.nodes:
-        node.target = APART.get(node.target, node.target)
+    for node in graph.nodes:
+        if node.op != "call_module":
+            node.target = APART.get(node.target, node.target)
         if "inplace" in node.kwargs:
             node.kwargs = {**node.kwargs, "inplace": False}
-    return steps if sum(node.op == "placeholder" for node in steps.graph.nodes) == 1 else None
+    one = sum(node.op == "placeholder" for node in graph.nodes) == 1
+    return fx.Interpreter(model, graph=graph) if one else None
 
 
 def near(one: Tensor, other: Tensor) -> bool:
@@ -106,7 +97,7 @@ def near(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=0, atol=ROUNDING * torch.finfo(torch.float32).eps * float(other.abs().max()))
 
 
-def _of_ours(model: Network) -> fx.GraphModule:
+def _of_ours(model: Network) -> fx.Graph:
     graph = fx.Graph()
     made = {"input": graph.placeholder("x")}
     for node in model.graph.nodes[1:]:
@@ -116,25 +107,35 @@ def _of_ours(model: Network) -> fx.GraphModule:
         else:
             made[node.name] = graph.call_module(node.twin or node.name, (read[0],))
     graph.output(made[model.graph.taps["out"]])
-    return fx.GraphModule(model, graph)
+    return graph
 
 
-def narrowed(steps: fx.GraphModule, which: int) -> bool:
+def narrowed(steps: fx.Interpreter, which: int) -> bool:
     """Have the steps answer for one class only, where the last of them are a convolution for the classes and what
     treats channels alike. Tells whether they do.
     """
     [output] = (node for node in steps.graph.nodes if node.op == "output")
     node = output.args[0]
     while isinstance(node, fx.Node) and len(node.all_input_nodes) == 1 and len(node.users) == 1:
-        module = steps.get_submodule(str(node.target)) if node.op == "call_module" else None
+        module = _module(steps, node)
         if type(module) is nn.Conv2d and module.groups == 1:
-            steps.add_submodule("only_class", _only(module, which))
-            node.target = "only_class"
+            node.op, node.target = "call_function", _only(module, which)
             return True
-        if type(module) not in ALIKE and node.target not in ALIKE:
+        if _kind(module, node) not in ALIKE:
             break
         node = node.all_input_nodes[0]
     return False
+
+
+def _module(steps: fx.Interpreter, node: fx.Node) -> nn.Module | None:
+    """What a step runs, where that is a module."""
+    found = steps.fetch_attr(str(node.target)) if node.op == "call_module" else node.target
+    return found if isinstance(found, nn.Module) else None
+
+
+def _kind(module: nn.Module | None, node: fx.Node) -> Any:
+    """A module's type; of other steps the function, or the method's name."""
+    return node.target if module is None else type(module)
 
 
 def _only(conv: nn.Conv2d, which: int) -> nn.Conv2d:
@@ -148,12 +149,11 @@ def _only(conv: nn.Conv2d, which: int) -> nn.Conv2d:
     return part
 
 
-def known(steps: fx.GraphModule, x: Tensor) -> Known:
+def known(interpreter: fx.Interpreter, x: Tensor) -> Known:
     """What each step makes of one image, 1×C×H×W."""
-    interpreter = fx.Interpreter(steps)
     clean: dict[fx.Node, Any] = {}
     moved: set[fx.Node] = set()
-    for node in (nodes := [*steps.graph.nodes]):
+    for node in (nodes := [*interpreter.graph.nodes]):
         if node.op == "placeholder":
             clean[node] = x
         else:
@@ -202,12 +202,13 @@ def _local(known: Known, node: fx.Node, made: dict[fx.Node, Any]) -> Box | None:
     clean = known.clean[node]
     if not isinstance(clean, Tensor) or clean.ndim != 4:
         return None
-    module = known.interpreter.fetch_attr(node.target) if node.op == "call_module" else None  # type: ignore[arg-type]
+    module = _module(known.interpreter, node)
+    kind = _kind(module, node)
     normalises = isinstance(module, nn.BatchNorm2d) and module.running_mean is None  # by what is in the batch
-    if (type(module) in POINTWISE and not normalises) or node.target in POINTWISE_FUNCTIONS:
+    if kind in POINTWISE and not normalises:
         box: Box = made[node.all_input_nodes[0]]
         return box._replace(values=_done(known.interpreter, node, lambda n: made[n].values))
-    if node.target in JOINING:
+    if kind in JOINING:
         return _join(known, node, made)
     if (slide := _slide(module)) is not None:
         return _slid(known.clean[node.all_input_nodes[0]], made[node.all_input_nodes[0]], clean, slide)
