@@ -314,8 +314,8 @@ def test_an_ascent_that_comes_apart() -> None:
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def test_the_sheet(lenet: Network, shared: Path, golden_picture: Callable[[str, bytes], None]) -> None:
-    digits = open_data(shared / "mnist").test.pixels[:300]
+def test_the_sheet(lenet: Network, golden_picture: Callable[[str, bytes], None]) -> None:
+    digits = open_data("digits").test.pixels[:300]
     x = seen(lenet, digits).x
     names = ["conv1:2", "conv2:3", "out:3", "out:5"]
     real = {name: digits[measured(lenet, x, name).topk(4).indices] for name in names}
