@@ -19,6 +19,7 @@ from striate.visualize.attribution import attribute
 from striate.visualize.images import seen
 from striate.visualize.watching import undisturbed
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")  # it says what it does
 Oracle = Callable[[nn.Module, Tensor, Tensor], Tensor]  # of a model, images and their classes
 LAYERS = {"lenet": "conv2.act", "resnet": "stage3.2.act", "squeezenet": "body.10.expand.1", "torchvision": "layer4"}
 PEERS = ["lenet", "resnet", "squeezenet", "torchvision"]
@@ -60,7 +61,7 @@ def covered(model: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
 def options(method: str, x: Tensor) -> dict[str, Any]:
     tall, wide = x.shape[2] // 3, x.shape[3] // 4
     return {
-        "integrated-gradients": {"steps": 7},
+        "integrated-gradients": {"steps": 3},
         "smooth-grad": {"samples": 4, "seed": 3},
         "occlusion": {"window": (tall, wide), "stride": (tall - 2, wide - 1), "fill": 0.5},
     }.get(method, {})
@@ -70,7 +71,7 @@ ORACLES: dict[str, Oracle] = {  # channels, where there are such, else values
     "gradient": lambda m, x, c: captum.Saliency(m).attribute(x, c, abs=False),
     "input-x-gradient": lambda m, x, c: captum.InputXGradient(m).attribute(x, c),
     "guided-backprop": lambda m, x, c: captum.GuidedBackprop(m).attribute(x, c),
-    "integrated-gradients": lambda m, x, c: captum.IntegratedGradients(m).attribute(x, 0.0, c, n_steps=7),
+    "integrated-gradients": lambda m, x, c: captum.IntegratedGradients(m).attribute(x, 0.0, c, n_steps=3),
     "smooth-grad": smoothed,
     "occlusion": covered,
 }

@@ -97,7 +97,7 @@ def layer(draw: st.DrawFn) -> nn.Module:
     return nn.ReLU(inplace=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     layers=st.lists(layer(), min_size=1, max_size=4),
     corner=st.tuples(*[st.integers(0, 18)] * 2),
