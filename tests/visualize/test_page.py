@@ -98,7 +98,7 @@ def test_a_network_without_maps_has_a_page_too() -> None:
 
 def test_the_picture(found: Page, golden_picture: Callable[[str, bytes], None]) -> None:
     whole, half = Image.open(BytesIO(draw_page(found))), BytesIO()
-    whole.reduce(2).save(half, "PNG")
+    whole.reduce(4).save(half, "PNG")
     golden_picture("page-lenet5", half.getvalue())
 
 

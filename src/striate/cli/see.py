@@ -147,7 +147,7 @@ def _checked(
 def _opened(model: str, weights: str | None) -> tuple[Any, str]:
     """The network, and what it goes by."""
     from striate import zoo
-    from striate.blueprint.modelfile import model_file, shipped
+    from striate.blueprint.modelfile import MODEL, model_file, shipped
     from striate.nn import load
     from striate.visualize.wanted import unprepared
 
@@ -159,8 +159,10 @@ def _opened(model: str, weights: str | None) -> tuple[Any, str]:
         if weights is None:
             network.metadata["preprocessing"] = unprepared(network.graph.volume).to_json()
             say(f"{model} has not learnt: its weights are drawn anew. --weights FILE gives it some.", err=True)
-        return network, model
-    return load(model_file(path)), path.parent.name if path.name == "model.safetensors" else path.stem or model
+        return network, model if weights else f"{model} (untrained)"
+    file = model_file(path)
+    run = file.resolve().parent.name if file.name == MODEL else ""
+    return load(file), run or file.stem
 
 
 def _progress(what: str, total: int, noun: str) -> AbstractContextManager[Any]:
@@ -174,7 +176,7 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
     from striate.blueprint.files import write_atomically
 
     _heeded(of, name)
-    stem = Path(of.image).stem if of.image else of.name.partition("(")[0]
+    stem = Path(of.image).stem if of.image else of.name.partition("(")[0].strip()
     own = Path(f"{stem}-{'seen' if name == 'page' else name}.png")
     wanted = own if out is None else out / own if out.is_dir() else out
     with _resumable(of, name, wanted) as of:

@@ -61,7 +61,7 @@ def attribution_view(of: Wanted) -> View:
 
 def _where(of: Wanted, x: Tensor, method: str) -> Where:
     options = _options(of, method)
-    heat = attribute(of.model, x, method, of.target or None, **options)
+    heat = attribute(of.model, x, method, of.target, **options)
     return where(heat, class_name(of.model, int(heat.targets[0])), tried(of.model, x, heat, options))
 
 
@@ -73,7 +73,7 @@ def trust_view(of: Wanted) -> View:
         for done, method in enumerate(methods, 1):
             options = _options(of, method)
             try:
-                heat = attribute(of.model, seen.x, method, of.target or None, **options)
+                heat = attribute(of.model, seen.x, method, of.target, **options)
                 anew = randomised(of.model, seen.x, method, heat, **options)
                 drawn_of.append((heat, curves(of.model, seen.x, heat), anew))
             except Refusal:

@@ -13,14 +13,15 @@ from striate.visualize.trust import curves, randomised
 
 STEPS, MOVED, STAGES = 10, 2, 2  # of the tests: enough for words, and a few seconds
 FAINT = 0.02  # probability: of a class less likely there is nothing to lose
+CLEARLY = 0.9  # of chance's area: what is no less might be chance itself
 NEAR, MIDDLE = 0.2, "in the middle"  # of the image's half side: what is no further from its middle
 MARKS = {True: "✓", False: "✗", None: "–"}
 TITLES = {"cam": "CAM", "grad-cam": "Grad-CAM", "grad-cam++": "Grad-CAM++", "smooth-grad": "SmoothGrad"}
 TITLES |= {"input-x-gradient": "Input × gradient"}
 HOW = (
     "Deleted first: pixels are taken away as the map ranks them; the area is the class's mean probability on the way, "
-    "less than by chance (the same map moved elsewhere) where the map is right. With random weights a map must change: "
-    "one that does not shows the image, not what was learnt."
+    "clearly less than by chance (the same map moved elsewhere) where the map is right. With random weights a map must "
+    "change: one that does not shows the image, not what was learnt."
 )
 
 
@@ -40,8 +41,8 @@ class Trust(NamedTuple):
 
     @property
     def borne_out(self) -> bool | None:
-        """Whether what it marks costs more than by chance; None where the class has nothing to lose."""
-        return None if self.share < FAINT else self.deletion < self.random_deletion
+        """Whether what it marks clearly costs more than by chance; None where the class has nothing to lose."""
+        return None if self.share < FAINT else self.deletion < CLEARLY * self.random_deletion
 
     @property
     def passed(self) -> bool:
