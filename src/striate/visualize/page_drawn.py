@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import fill, shorten
+from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from striate.blueprint.said import visible
@@ -69,20 +70,23 @@ def _tall(found: Page) -> float:
     return min(2.0, rows / columns)
 
 
+def _brief(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def _headed(part: SubFigure, text: str) -> None:
     part.suptitle(visible(text), parse_math=False, **PART).set_x(0.015)  # given at once, no room would be kept for it
 
 
 def _classes(part: SubFigure, found: Page) -> None:
-    _headed(part, f"{shorten(found.image, 40)}: what {shorten(found.model, 30)} takes it for")
+    _headed(part, f"{_brief(Path(found.image).name, 30)}: what {_brief(found.model, 20)} takes it for")
     left, right = part.subplots(1, 2, width_ratios=[1, 1])
     image(left, found.pixels)
     left.set_title(f"as it reads it, {found.volume}", size=7, color=INK)
     places = range(len(found.best))
     right.barh(places, found.shares, color=[_colour(name, _asked(found)) for name in found.best], height=0.42)
     for place, name, share in zip(places, found.best, found.shares, strict=True):
-        name = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-        right.text(0, place - 0.3, name, size=8, color=INK, va="bottom", parse_math=False)
+        right.text(0, place - 0.3, _brief(name, LONGEST), size=8, color=INK, va="bottom", parse_math=False)
         inside = share > 0.8
         right.text(
             share - 0.02 if inside else share + 0.02, place, f"{share:.1%}" if share >= 0.0005 else "< 0.1%",
@@ -108,7 +112,7 @@ def _maps(part: SubFigure, row: Sequence[Where], pixels: Tensor, asked: Sequence
         axes.axis("off")
         if one is not None:
             drawn = heat(axes, clipped(one.heat.values[0]), pixels)
-            title, colour = shorten(one.title, LONGEST + 12), _colour(one.of, asked)
+            title, colour = _brief(one.title, LONGEST + 4), _colour(one.of, asked)
             axes.set_title(title, size=8.5, color=colour, fontweight="bold", parse_math=False)
             _scaled(part, drawn, axes, one)
 
