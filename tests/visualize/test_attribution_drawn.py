@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
 from striate.blueprint import Refusal
-from striate.data import idx
+from striate.data import open_data
 from striate.nn.build import Network
 from striate.visualize import figures
 from striate.visualize.attribution import attribute
@@ -22,8 +21,8 @@ METHODS = ["gradient", "integrated-gradients", "grad-cam", "occlusion", "guided-
 
 
 @pytest.fixture(scope="module")
-def digits(lenet: Network, shared: Path) -> Seen:
-    return seen(lenet, idx.read(shared / "mnist")[1].pixels[:2])
+def digits(lenet: Network) -> Seen:
+    return seen(lenet, open_data("digits").test.pixels[[3, 11]])
 
 
 def test_the_sheet_of_methods(
