@@ -204,13 +204,11 @@ def _resumable(of: Wanted, name: str, out: Path) -> Iterator[Wanted]:
         yield of
         return
     rows = out.with_name(f"{out.stem}-{of.points or 'some'}.rows")
-    if rows.is_dir():
-        say(f"Going on from what {rows}/ has.", err=True)
-    try:
-        yield of._replace(folder=rows)
-    except KeyboardInterrupt:
-        say(f"Rows that are done are in {rows}/: the same command goes on from them.", err=True)
-        raise
+    there = (
+        f"Going on from what {rows}/ has." if rows.is_dir() else f"{rows}/ keeps what is done, for the same command."
+    )
+    say(there, err=True)
+    yield of._replace(folder=rows)
     shutil.rmtree(rows, ignore_errors=True)
 
 

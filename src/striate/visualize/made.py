@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from striate.blueprint.said import counted
 from striate.data import read_image
 from striate.visualize.dream import dream
 from striate.visualize.embedding import batches
@@ -38,7 +39,9 @@ def imagine_view(of: Wanted) -> View:
     steps = STEPS * (2 if alone else 1)
     size = SIDE if inside and not alone and min(of.rule.grid) > SIDE else None
     images, reached = dict[str, Tensor](), dict[str, float]()
-    with of.progress(f"Imagining {', '.join(units)}", steps * len(units), "step") as tick:
+    with of.progress(
+        f"Imagining {next(iter(units)) if alone else counted(len(units), 'unit')}", steps * len(units), "step"
+    ) as tick:
         for place, name in enumerate(units):
 
             def told(done: int, before: int = place * steps) -> None:
