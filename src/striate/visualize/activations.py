@@ -13,7 +13,7 @@ from striate.blueprint import Refusal
 from striate.blueprint.said import counted
 from striate.judging.trained import answer
 from striate.nn.build import Network
-from striate.visualize.embedding import Data, Tick, batches, unheard
+from striate.visualize.images import Data, Tick, batches, unheard
 from striate.visualize.units import POOLS, THROUGH
 from striate.visualize.watching import OUT, Change, known, undisturbed, value_of, values, watched
 

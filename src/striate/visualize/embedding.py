@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from striate.blueprint import CannotTrain, Refusal
+from striate.blueprint import Refusal
 from striate.blueprint.said import counted, visible
-from striate.data import Images, Streamed, deal
 from striate.data.drawn import FAINT, INK
 from striate.data.memory import room_for
-from striate.data.preprocessing import Preprocessing
-from striate.judging.trained import answer, preprocessing_of
-from striate.judging.views import bare
+from striate.judging.trained import answer
 from striate.visualize import figures
-from striate.visualize.images import shown
+from striate.visualize.images import Data, Tick, batches, unheard
 from striate.visualize.watching import OUT, known, layers, undisturbed, value_of, watched
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CELLS = 1 << 21  # of images that a network sees at once: 41 of 224×224
-MANY = 256  # images at once, at most
 THUMBNAIL = 64  # pixels of the longer side
 POOLINGS = ("mean", "flat")
 MOST = 625  # thumbnails in a picture that a phone can show
@@ -33,12 +27,6 @@ NAMED = 20  # classes that a legend has room for
 LONGEST = 14  # characters of a class's name
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000")  # Okabe & Ito 2008
 MARKERS = "osD^vP*X<>ph"  # as many classes again with every colour
-Data = Images | Streamed | Tensor
-Tick = Callable[[int], None]
-
-
-def unheard(done: int) -> None:
-    """Nobody is told."""
 
 
 class Features(NamedTuple):
@@ -59,50 +47,6 @@ class Embedded(NamedTuple):
 
     points: Tensor
     said: str
-
-
-def batches(model: nn.Module, data: Data, size: int = 0) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
-    """A data set as `model` reads it, in its order: x float N×C×H×W, the labels int64 N where there are any, and the
-    same images to look at, float32 in 0..1. Images of a data set are prepared by the model's own rule, a tensor is
-    x already. What cannot be read is left out. `size` images at a time (0: as many as memory allows).
-    """
-    at_once = size or max(1, min(MANY, CELLS // max(1, _cells(data))))
-    first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    for pixels, labels, look in _prepared(model, data, at_once):
-        yield pixels.to(first.device, first.dtype), labels, look
-
-
-def _cells(data: Data) -> int:
-    if isinstance(data, Tensor) and (data.ndim != 4 or not data.is_floating_point()):
-        kind = f"{data.dtype} {'×'.join(map(str, data.shape))}".removeprefix("torch.")
-        raise Refusal(f"Cannot show a network a tensor of {kind}: float N×C×H×W, normalised, is wanted.")
-    if not len(data):
-        raise CannotTrain("Cannot look at a data set without images.")
-    height, width = data.shape[2:] if isinstance(data, Tensor) else data.volume[1:]
-    return int(height * width)
-
-
-def _prepared(model: nn.Module, data: Data, at_once: int) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
-    if isinstance(data, Tensor):
-        said = getattr(model, "metadata", {}).get("preprocessing")
-        rule = Preprocessing.from_json(said) if said else None
-        for x in data.split(at_once):
-            yield x, None, shown(x, rule) if rule else _between(x)
-        return
-    rule = preprocessing_of(model)
-    if isinstance(data, Streamed):
-        for x, labels in deal(data, rule, at_once, shuffle=False).epoch(1):
-            yield x, labels, shown(x, rule)
-        return
-    for at in torch.arange(len(data)).split(at_once):
-        pixels = rule.prepare(bare(data.pixels[at].cpu(), rule))
-        yield rule.normalise(pixels), data.labels[at].cpu(), pixels.float() / 255
-
-
-def _between(x: Tensor) -> Tensor:
-    """Images of an unknown rule, each from its darkest to its brightest."""
-    low, high = (x.detach().float().cpu().flatten(1).aminmax(dim=1)[i].view(-1, 1, 1, 1) for i in (0, 1))
-    return (x.detach().float().cpu() - low) / (high - low).clamp(min=1e-12)
 
 
 def last_layer(model: nn.Module, x: Tensor) -> str:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from striate.blueprint import CannotRead, Refusal, Volume
 from striate.data import Streamed
 from striate.data.stream import UNREADABLE
-from striate.visualize.embedding import CELLS, MANY, Data, Tick, batches, unheard
 from striate.visualize.field import LayerField, gradients, layer_field
+from striate.visualize.images import CELLS, MANY, Data, Tick, batches, unheard
 from striate.visualize.units import Unit, unit
 from striate.visualize.watching import as_far_as, undisturbed
 

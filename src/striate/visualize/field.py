@@ -15,7 +15,7 @@ from striate.blueprint.window import Field
 from striate.nn import trace
 from striate.nn.build import Network
 from striate.visualize.activations import as_read
-from striate.visualize.embedding import Tick, unheard
+from striate.visualize.images import Tick, unheard
 from striate.visualize.units import Unit, unit
 from striate.visualize.watching import OUT, as_far_as, known, undisturbed
 

@@ -1,17 +1,28 @@
-"""Images as a network reads them, and as people see them."""
+"""Images as a network reads them, and as people see them: some, or all of a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from striate.data import read_image
+from striate.blueprint import CannotTrain, Refusal
+from striate.data import Images, Streamed, deal, read_image
 from striate.data.preprocessing import Preprocessing
 from striate.judging.trained import preprocessing_of
+from striate.judging.views import bare
+
+CELLS = 1 << 21  # of images that a network sees at once: 41 of 224×224
+MANY = 256  # images at once, at most
+Data = Images | Streamed | Tensor
+Tick = Callable[[int], None]
+
+
+def unheard(done: int) -> None:
+    """Nobody is told."""
 
 
 class Seen(NamedTuple):
@@ -42,3 +53,47 @@ def shown(x: Tensor, rule: Preprocessing) -> Tensor:
     """Back from what a network reads, float N×C×H×W, to what people see: float32 in 0..1, red before blue."""
     mean, std = (torch.tensor(v, device=x.device).view(1, -1, 1, 1) for v in (rule.mean, rule.std))
     return (x.detach().float() * std + mean).clamp(0, 1).cpu()
+
+
+def batches(model: nn.Module, data: Data, size: int = 0) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
+    """A data set as `model` reads it, in its order: x float N×C×H×W, the labels int64 N where there are any, and the
+    same images to look at, float32 in 0..1. Images of a data set are prepared by the model's own rule, a tensor is
+    x already. What cannot be read is left out. `size` images at a time (0: as many as memory allows).
+    """
+    at_once = size or max(1, min(MANY, CELLS // max(1, _cells(data))))
+    first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+    for pixels, labels, look in _prepared(model, data, at_once):
+        yield pixels.to(first.device, first.dtype), labels, look
+
+
+def _cells(data: Data) -> int:
+    if isinstance(data, Tensor) and (data.ndim != 4 or not data.is_floating_point()):
+        kind = f"{data.dtype} {'×'.join(map(str, data.shape))}".removeprefix("torch.")
+        raise Refusal(f"Cannot show a network a tensor of {kind}: float N×C×H×W, normalised, is wanted.")
+    if not len(data):
+        raise CannotTrain("Cannot look at a data set without images.")
+    height, width = data.shape[2:] if isinstance(data, Tensor) else data.volume[1:]
+    return int(height * width)
+
+
+def _prepared(model: nn.Module, data: Data, at_once: int) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
+    if isinstance(data, Tensor):
+        said = getattr(model, "metadata", {}).get("preprocessing")
+        rule = Preprocessing.from_json(said) if said else None
+        for x in data.split(at_once):
+            yield x, None, shown(x, rule) if rule else _between(x)
+        return
+    rule = preprocessing_of(model)
+    if isinstance(data, Streamed):
+        for x, labels in deal(data, rule, at_once, shuffle=False).epoch(1):
+            yield x, labels, shown(x, rule)
+        return
+    for at in torch.arange(len(data)).split(at_once):
+        pixels = rule.prepare(bare(data.pixels[at].cpu(), rule))
+        yield rule.normalise(pixels), data.labels[at].cpu(), pixels.float() / 255
+
+
+def _between(x: Tensor) -> Tensor:
+    """Images of an unknown rule, each from its darkest to its brightest."""
+    low, high = (x.detach().float().cpu().flatten(1).aminmax(dim=1)[i].view(-1, 1, 1, 1) for i in (0, 1))
+    return (x.detach().float().cpu() - low) / (high - low).clamp(min=1e-12)

@@ -24,7 +24,7 @@ from striate.training.flow import Look, looking, measured, weights
 from striate.training.prepare import initialised
 from striate.training.recipe import GAUSSIAN
 from striate.visualize.activations import as_read
-from striate.visualize.embedding import unheard
+from striate.visualize.images import unheard
 
 WORDS = ("he", "xavier", "lecun", "gaussian(0.01)")
 MOMENTUM = 0.9

@@ -13,11 +13,11 @@ from striate.visualize.activations_drawn import draw_maps
 from striate.visualize.attribution import METHODS, attribute
 from striate.visualize.attribution.drawn import draw_attribution
 from striate.visualize.deconvnet import deconvnet, drawn
-from striate.visualize.embedding import batches
 from striate.visualize.field import effective, sight
 from striate.visualize.field_drawn import draw_field
 from striate.visualize.filters import filters
 from striate.visualize.filters_drawn import draw_filters
+from striate.visualize.images import batches
 from striate.visualize.page import LOOKED, class_name, page, steps
 from striate.visualize.page_drawn import draw_page
 from striate.visualize.trust import curves, randomised

@@ -13,7 +13,7 @@ from striate.blueprint.said import counted, visible
 from striate.data.drawn import INK
 from striate.data.memory import room_for
 from striate.visualize import figures
-from striate.visualize.embedding import Data, Tick, batches, unheard
+from striate.visualize.images import Data, Tick, batches, unheard
 from striate.visualize.watching import OUT, layers, values
 
 BATCH = 128  # images whose similarities are taken at a time

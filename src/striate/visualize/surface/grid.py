@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from striate.blueprint import Refusal
 from striate.blueprint.files import unwritten, write_atomically
-from striate.visualize.embedding import Tick, unheard
+from striate.visualize.images import Tick, unheard
 from striate.visualize.surface.objective import Objective, loss_at
 from striate.visualize.surface.weights import Write, movable, moving, vector
 

@@ -13,7 +13,7 @@ from striate.blueprint import CannotTrain, Refusal
 from striate.data import Images, Streamed
 from striate.data.memory import room_for
 from striate.judging.trained import answer
-from striate.visualize.embedding import batches
+from striate.visualize.images import batches
 from striate.visualize.watching import undisturbed
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) -> the mean over a batch, one number

@@ -11,7 +11,7 @@ from striate.blueprint import Refusal
 from striate.blueprint.said import counted, visible
 from striate.data.drawn import BLUE, FAINT, INK, ORANGE
 from striate.visualize import figures
-from striate.visualize.embedding import Tick, unheard
+from striate.visualize.images import Tick, unheard
 from striate.visualize.surface.directions import random_direction
 from striate.visualize.surface.objective import Objective, loss_at, loss_of
 from striate.visualize.surface.weights import Write, moving, vector
