@@ -168,8 +168,8 @@ class Document(HTMLParser):
 
 
 def test_a_report_is_one_file_that_needs_nothing(here: Path) -> None:
-    face.save(face.load(LENET), here / "a<i>&.safetensors", classes=[f"<b>{i}" for i in range(10)])
-    only = "filters,activations,embedding,line"
+    face.save(face.load(LENET), here / "a<i>&.safetensors", classes=[f"<b>猫$\\frac{i}$" for i in range(10)])
+    only = "attribution,filters,embedding,line"
     Path("out.html").write_text("what is there stays")
     words = ["a<i>&.safetensors", "<b>&.png", "--report", "out.html", "--only", only, "--images", "12"]
     done = striate(*words, "--data", "digits")

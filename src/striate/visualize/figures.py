@@ -1,10 +1,12 @@
 """What all pictures of this room share: a canvas that a phone can show, images, heat over images with its scale.
 
-Colours are read by the colour-blind: one-sided quantities in `HEAT`, signed ones in `SIGNED`, white at 0.
+Colours are read by the colour-blind: one-sided quantities in `HEAT`, signed ones in `SIGNED`, white at 0. Titles have
+names in them, so none is read as mathematics, and a letter that the font does not have is a box and no warning.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -30,13 +32,15 @@ def canvas(width: float, height: float, title: str = "") -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
     FigureCanvasAgg(figure)
     if title:
-        figure.suptitle(title, color=INK, fontweight="bold", fontsize=10)
+        figure.suptitle(title, color=INK, fontweight="bold", fontsize=10, parse_math=False)
     return figure
 
 
 def png(figure: Figure) -> bytes:
     picture = BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 
 
@@ -47,7 +51,7 @@ def image(axes: Axes, pixels: Tensor, title: str = "") -> Any:
     drawn = axes.imshow(look, cmap="gray", vmin=0, vmax=_top(grid))
     axes.axis("off")
     if title:
-        axes.set_title(title, color=INK, fontsize=8)
+        axes.set_title(title, color=INK, fontsize=8, parse_math=False)
     return drawn
 
 
@@ -73,7 +77,7 @@ def heat(axes: Axes, values: Tensor, over: Tensor | None = None, title: str = ""
     )  # fmt: skip
     axes.axis("off")
     if title:
-        axes.set_title(title, color=INK, fontsize=8)
+        axes.set_title(title, color=INK, fontsize=8, parse_math=False)
     return drawn
 
 

@@ -27,7 +27,7 @@ def draw_attribution(
     down = -(-(len(heats) + 1) // ACROSS)
     wide = figures.WIDE / ACROSS
     figure = figures.canvas(figures.WIDE, down * (wide * pixels.shape[1] / pixels.shape[2] + 0.42) + 0.75)
-    figure.suptitle(_said(heats[0], classes, index), color=INK, fontweight="bold", fontsize=10)
+    figure.suptitle(_said(heats[0], classes, index), color=INK, fontweight="bold", fontsize=10, parse_math=False)
     axes = figure.subplots(down, ACROSS, squeeze=False)
     figures.image(axes.flat[0], pixels, "the image\n")
     scales = {}
