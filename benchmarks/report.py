@@ -85,9 +85,28 @@ def trained(found: Json) -> str:
         f"{of['network']} on {of['data']} {of['top1_mean']:.2%} ({len(of['runs'])} seed{'s' * (len(of['runs']) > 1)}, "
         f"{of['seconds_mean'] / 60:.1f} min each)"
         for name, of in found["experiments"].items()
-        if "small scale" not in name
+        if not name.endswith("depth")
     )
-    return f"Trained here, top-1 on the test images: {', '.join(told)}"
+    depths = {name.partition(",")[0]: of for name, of in found["experiments"].items() if name.endswith("depth")}
+    deep = ", ".join(f"{name} {1 - of['runs'][0]['top1_learnt']:.1%}" for name, of in depths.items())
+    line = f"Trained here, top-1 on the test images: {', '.join(told)}"
+    return f"{line}. Depth, the error on what was learnt of CIFAR-10: {deep}" if deep else line
+
+
+def airbench(found: Json) -> str:
+    ours, peer = found["warm"]["compiled"], found["warm"]["peer"]
+    cold = {way: found["cold"][way][0]["whole_s"] for way in ("captured", "peer")}
+    return (
+        f"CIFAR-10 on one {found['gpu']}, airbench94 (n = {ours['n']}): {ours['seconds_median']:.2f} s to "
+        f"{ours['top1_mean']:.2%}, airbench94_muon {peer['seconds_median']:.2f} s to {peer['top1_mean']:.2%}; from a "
+        f"fresh process {cold['captured']:.0f} s (steps captured, not compiled) and {cold['peer']:.0f} s"
+    )
+
+
+def attribution(found: Json) -> str:
+    cases = ", ".join(f"{name} {of['times as long']:.2f}×" for name, of in found["on"].items())
+    n = next(iter(found["on"].values()))["seconds"]["striate"]["n"]
+    return f"Attribution, captum at its best settings takes: {cases} (n = {n})"
 
 
 def locally_connected(found: Json) -> str:
@@ -126,6 +145,8 @@ LINES: dict[str, Callable[[Json], str]] = {
     "loop": loop,
     "killed": killed,
     "trained": trained,
+    "airbench": airbench,
+    "attribution": attribution,
     "memory": memory,
     "trace": trace,
     "locally_connected": locally_connected,
@@ -137,7 +158,8 @@ def figures() -> str:
     found = {name: HERE / "results" / f"{name}.json" for name in LINES}
     results = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items() if path.exists()}
     lines = [f"- {LINES[name](result)}." for name, result in results.items()]
-    places = {f"{result['machine']['processor']}, {result['machine']['cores']} cores" for result in results.values()}
+    machines = [result["machine"] for result in results.values() if "gpu" not in result]
+    places = {f"{machine['processor']}, {machine['cores']} cores" for machine in machines}
     return "\n".join(
         [*lines, "", f"Medians, contenders in turn in the same run, on {' and '.join(sorted(places))}, shared.", ""]
     )
