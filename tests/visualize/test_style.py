@@ -61,6 +61,11 @@ def test_networks_of_other_precision(resnet: Network, pictures: tuple[Tensor, Te
     assert restyle(half, *pictures, steps=2).shape == pictures[0].shape
 
 
+def test_a_photo_of_another_size_than_the_head_reads(lenet: Network) -> None:
+    photo, painting = (torch.randint(0, 256, (1, *grid), dtype=torch.uint8) for grid in ((40, 48), (28, 28)))
+    assert restyle(lenet, photo, painting, steps=1).shape == photo.shape
+
+
 def test_what_cannot_be_restyled(squeezenet: Network, pictures: tuple[Tensor, Tensor]) -> None:
     photo, painting = pictures
     with pytest.raises(CannotMake, match=r"Cannot restyle: the painting is torch.float32 3×64×\d+; uint8 3×H×W"):

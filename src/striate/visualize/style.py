@@ -60,7 +60,7 @@ def restyle(
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     read = [rule.normalise(picture[None], like.device).to(like) for picture in (photo, painting)]
     if contents is None or styles is None:
-        found = by_grid(model, read[0])
+        found = by_grid(model, torch.zeros(1, *rule.volume).to(like))  # at a photo's size its head might not run
         fine = [name for name, cell in found.items() if cell <= FINE] or [*found][:1]
         contents, styles = contents or fine[-1], styles or [*found]
     with torch.no_grad(), undisturbed(model):
