@@ -121,6 +121,15 @@ def test_a_network_of_the_zoo(here: Path) -> None:
     assert (done.exit_code, done.stderr) == (0, ""), done.output
 
 
+def test_a_run_by_its_folder(here: Path) -> None:
+    (here / "runs" / "mine").mkdir(parents=True)
+    face.save(face.load(LENET), here / "runs" / "mine" / "model.safetensors")
+    for model in ("runs/mine", "runs/mine/model.safetensors"):
+        done = striate(model, "--show", "filters")
+        assert done.exit_code == 0, done.output
+    assert files(here) == {"runs", "mine-filters.png", "mine-filters-2.png"}
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -142,6 +151,7 @@ def test_a_network_of_the_zoo(here: Path) -> None:
         (["7.png", "--show", "attribution", "--method", "gradcam"], 'No method "gradcam". Near: grad-cam'),
         (["--show", "exciting", "--unit", "conv2:99", "--data", "digits"], "Cannot see conv2:99: conv2 has 16 "),
         (["no.png"], "Cannot read no.png: "),
+        (["7.png", "--data", "nowhere"], "Cannot use --data with --show page."),
     ],
 )  # fmt: skip
 def test_a_slip_is_told(here: Path, words: list[str], says: str) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from math import isfinite
@@ -50,8 +50,7 @@ What is there stays: NAME-2 is made. An image that cannot be read is named on st
 code is then 2.
 """
 DRAWN = (".png", ".html")
-TAKEN = {"unit": "--unit", "layer": "--layer", "method": "--method", "target": "--target", "like": "--like"}
-TAKEN |= {"points": "--points", "images": "--images", "seed": "--seed", "data": "--data"}
+OPTIONS = ("unit", "layer", "method", "target", "like", "points", "images", "seed", "data")  # as `Wanted` calls them
 
 
 @click.command(
@@ -77,7 +76,9 @@ TAKEN |= {"points": "--points", "images": "--images", "seed": "--seed", "data": 
 @click.option("--target", metavar="CLASS", help="The class to look for, a name or a number; default: its own answer.")
 @click.option("--like", metavar="FILE", help="For --show style: the picture whose style it is to have.")
 @click.option("--images", "most", type=click.IntRange(1), help="How many of the data's images are looked at.")
-@click.option("--points", type=click.IntRange(2, 1001), help="Of a loss surface, along each axis; default: 11.")
+@click.option(
+    "--points", type=click.IntRange(2, 1001), help="Of a loss surface, along each axis; default: 11, of a line 25."
+)
 @click.option("--seed", type=click.IntRange(0), help="Of what is drawn at random; default: 0.")
 @click.option("--json", "as_json", is_flag=True, help="What is shown, as one line of JSON for each file.")
 def command(
@@ -124,6 +125,8 @@ def _checked(
         raise Refusal(
             "Cannot see nothing in particular.", ways="Name an image; or --show filters; or --report out.html."
         )
+    if not report:
+        _heeded(show or "page", asked, images)
     if report and (show or out):
         raise Refusal(
             f"Cannot make a report and {'--show' if show else '--out'}.", ways="--report FILE.html --only NAME,…"
@@ -159,7 +162,8 @@ def _opened(model: str, weights: str | None) -> tuple[Any, str]:
         if weights is None:
             network.metadata["preprocessing"] = unprepared(network.graph.volume).to_json()
             say(f"{model} has not learnt: its weights are drawn anew. --weights FILE gives it some.", err=True)
-        return network, model if weights else f"{model} (untrained)"
+        name = path.stem if path.exists() else model
+        return network, name if weights else f"{name} (untrained)"
     file = model_file(path)
     run = file.resolve().parent.name if file.name == MODEL else ""
     return load(file), run or file.stem
@@ -175,7 +179,6 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
     """One thing, drawn into a file."""
     from striate.blueprint.files import write_atomically
 
-    _heeded(of, name)
     stem = Path(of.image).stem if of.image else of.name.partition("(")[0].strip()
     own = Path(f"{stem}-{'seen' if name == 'page' else name}.png")
     wanted = own if out is None else out / own if out.is_dir() else out
@@ -212,17 +215,15 @@ def _resumable(of: Wanted, name: str, out: Path) -> Iterator[Wanted]:
     shutil.rmtree(rows, ignore_errors=True)
 
 
-def _heeded(of: Wanted, name: str) -> None:
-    """Raises Refusal for an option that would not be heeded."""
-
+def _heeded(name: str, asked: Iterable[str], images: Sequence[str]) -> None:
+    """Raises Refusal for an option, or an image, that would not be heeded."""
     kind = VIEWS[name]
     heeded = {*kind.needs, *kind.takes}
-    given = [field for field in TAKEN if getattr(of, field) not in (None, "", type(of)._field_defaults[field])]
-    if beyond := [TAKEN[field] for field in given if field not in heeded]:
-        takes = ", ".join(TAKEN[field] for field in TAKEN if field in heeded) or "no options"
-        raise Refusal(f"Cannot use {beyond[0]} with --show {name}.", ways=f"It takes {takes}.")
-    if of.image and "image" not in heeded:
-        raise Refusal(f"Cannot show {name} of {of.image}: it is of the network.", ways=f"Without {of.image}.")
+    if beyond := [field for field in asked if field not in heeded]:
+        takes = ", ".join(f"--{field}" for field in OPTIONS if field in heeded) or "no options"
+        raise Refusal(f"Cannot use --{beyond[0]} with --show {name}.", ways=f"It takes {takes}.")
+    if images and "image" not in heeded:
+        raise Refusal(f"Cannot show {name} of {images[0]}: it is of the network.", ways=f"Without {images[0]}.")
 
 
 def unclaimed(path: Path) -> Path:
