@@ -108,6 +108,8 @@ def test_a_unit_a_layer_a_method_are_what_is_shown(here: Path) -> None:
     exciting = said("--show", "exciting", "--unit", "conv2.conv:3", "--data", "digits", "--images", "30")
     assert ([*exciting["units"]], exciting["seen"]) == (["conv2.conv:3"], 30)
     assert [*said("--show", "imagine", "--unit", "out:7")["reached"]] == ["out:7"]
+    near = said("7.png", "--show", "neighbours", "--data", "digits", "--images", "200")
+    assert near["labels"][0].count("7") >= 4
     assert said("--show", "embedding", "--data", "digits", "--images", "12", "--layer", "fc3")["layer"] == "fc3"
 
 

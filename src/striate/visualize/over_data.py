@@ -69,17 +69,23 @@ def embedding_view(of: Wanted) -> View:
 
 
 def neighbours_view(of: Wanted) -> View:
+    """Of the image that is given, or of some test images; among the training images."""
     assert of.data is not None
-    tested, known = of.data.some(TESTED), evenly(of.data.splits.train, of.images or MANY)
+    known = evenly(of.data.splits.train, of.images or MANY)
     with of.progress("Features", len(known), "image") as tick:
         among = features(of.model, known, of.layer, tick=tick)
-    mine = features(of.model, tested, among.layer)
+    mine = features(of.model, of.seen().x if of.image else of.data.some(TESTED), among.layer)
     found = nearest(mine, among, min(NEIGHBOURS, len(among.values)))
     told = f"Nearest by {among.layer}, of {counted(len(among.values), 'training image')}"
-    if mine.labels is not None and among.labels is not None:
-        same = (among.labels[found.which] == mine.labels[:, None]).float().mean()
-        told += f": {same:.0%} are of the test image's class"
     facts = {"layer": among.layer, "which": found.which.tolist(), "distances": found.distances.tolist()}
+    if among.labels is not None:
+        theirs = [[among.classes[i] for i in row] for row in among.labels[found.which].tolist()]
+        facts["labels"] = theirs
+        if mine.labels is not None:
+            same = (among.labels[found.which] == mine.labels[:, None]).float().mean()
+            told += f": {same:.0%} are of the test image's class"
+        elif len(theirs) == 1:
+            told += f": {', '.join(theirs[0])}"
     return View(neighbours_picture(mine, among, found, f"{of.name}: nearest by {among.layer}"), facts, told)
 
 

@@ -124,11 +124,11 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         ("data",), ("layer", "images", "seed"),
     ),
     "neighbours": Kind(
-        "over_data.neighbours_view", "which images are nearest to each other in a layer",
+        "over_data.neighbours_view", "which images of a data set are nearest to an image in a layer",
         "The nearest images",
-        "Beside each test image, the training images whose features are nearest.",
+        "Beside the image, or each of some test images, the training images whose features are nearest.",
         "Krizhevsky et al. 2012, figure 4",
-        ("data",), ("layer", "images"),
+        ("data",), ("image", "layer", "images"),
     ),
     "similarity": Kind(
         "over_data.similarity_view", "how alike its layers are",
