@@ -233,10 +233,10 @@ RECIPES: dict[str, Recipe] = {
             precision="bfloat16",
         ),
         Recipe(
-            name="fast-mnist",  # of images held out 99.06 %; three epochs without smoothing, momentum 0.9: 99.01 %
+            name="fast-mnist",  # 98.98 % of images held out; 256 at 0.018, a tenth longer: 99.04 % (16 seeds)
             epochs=2,
-            batch_size=256,
-            lr=0.018,
+            batch_size=384,
+            lr=0.02,
             momentum=0.85,
             second=0.95,
             warm_up=0.25,
