@@ -109,6 +109,15 @@ def attribution(found: Json) -> str:
     return f"Attribution, captum at its best settings takes: {cases} (n = {n})"
 
 
+def surface(found: Json) -> str:
+    shares = ", ".join(f"{name} {case['share']:.0%}" for name, case in found["cases"].items())
+    n = next(iter(found["cases"].values()))["timed"]["surface"]["n"]
+    return (
+        f"A loss surface of ResNet-20 on {found['images']:,} images, images/s as a share of plain inference: {shares} "
+        f"(n = {n})"
+    )
+
+
 def locally_connected(found: Json) -> str:
     cases = ", ".join(f"{case['ratio']:.1f}× at {name}" for name, case in found["cases"].items())
     n = next(iter(found["cases"].values()))["times"]["striate"]["n"]
@@ -147,6 +156,7 @@ LINES: dict[str, Callable[[Json], str]] = {
     "trained": trained,
     "airbench": airbench,
     "attribution": attribution,
+    "surface": surface,
     "memory": memory,
     "trace": trace,
     "locally_connected": locally_connected,

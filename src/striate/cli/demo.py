@@ -26,6 +26,7 @@ SHOWN = 10
 
 NEXT = (
     ("predict {run} {run}/digits/*.png", "read them again, five guesses each"),
+    ("see {run} {run}/digits/7.png", "what it looks at in one of them, and whether to trust that"),
     ("eval {run} --confusion", "which digit is taken for which"),
     ("ledger vgg16", "where a famous network's memory and parameters are"),
     ("compare alexnet vgg16 resnet50", "three of them side by side"),
