@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -84,6 +85,7 @@ def together(ranks: Ranks, device: torch.device) -> Iterator[None]:
             "The one that went says why. The run goes on from its last checkpoint: striate resume RUN.",
         ) from None
     finally:
+        gc.collect()  # what still holds the group would be taken apart while the process ends, its threads running
         distributed.destroy_process_group()
 
 
