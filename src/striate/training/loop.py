@@ -234,9 +234,7 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                     raise refusal
                 value, seen = value + total, seen + int(count)
                 with alone_until(place == len(parts) - 1, joined):
-                    share = (
-                        n * ranks.count / max(count, 1) / len(parts)
-                    )  # 1 for who is alone: no operation is spent on it
+                    share = n * ranks.count / max(count, 1) / len(parts)  # 1 for who is alone: then nothing is to do
                     (loss if share == 1 else loss * share).backward()
             value /= max(seen, 1)
             if leaps(value, state.usual, len(course.learnt.classes), seen):

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from striate.blueprint.said import counted
 from striate.data import read_image
 from striate.visualize.dream import dream
-from striate.visualize.embedding import batches
 from striate.visualize.exciting import exciting, patches
+from striate.visualize.images import batches
 from striate.visualize.imagine import imagine, measured
 from striate.visualize.imagine.drawn import sheet
 from striate.visualize.style import restyle

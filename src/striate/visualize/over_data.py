@@ -9,9 +9,10 @@ from striate.blueprint.said import counted
 from striate.visualize import learning, surface
 from striate.visualize.activations import statistics
 from striate.visualize.activations_drawn import draw_statistics
-from striate.visualize.embedding import batches, embedding_picture, features, tsne
+from striate.visualize.embedding import embedding_picture, features, tsne
 from striate.visualize.exciting import exciting, patches
 from striate.visualize.exciting_drawn import draw_exciting
+from striate.visualize.images import batches
 from striate.visualize.learning_drawn import draw_flows
 from striate.visualize.neighbours import nearest, neighbours_picture
 from striate.visualize.similarity import similarity, similarity_picture, telling_layers
