@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from base64 import b64decode
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -26,7 +28,14 @@ from striate.visualize.views import VIEWS
 from striate.visualize.wanted import View, Wanted
 
 LENET = "lenet5-mnist"
-DATA = {"needs": ["--data", "digits", "--images", "24"], "points": ["--points", "3"], "like": ["--like", "4.png"]}
+GIVEN = {  # what a view needs or takes, as it is typed
+    "image": ["7.png"],
+    "data": ["--data", "digits", "--images", "24"],
+    "points": ["--points", "3"],
+    "like": ["--like", "4.png"],
+    "along": ["--along", "way"],
+    "boxes": ["--boxes", "boxes"],
+}
 
 
 def striate(*words: object) -> Result:
@@ -83,16 +92,52 @@ def test_an_image_that_cannot_be_read_leaves_the_others(here: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in VIEWS if name != "page"])
 def test_everything_that_can_be_shown_is_drawn(here: Path, name: str) -> None:
     kind, out = VIEWS[name], here / "out.png"
-    words = ["7.png"] * ("image" in kind.needs) + DATA["needs"] * ("data" in kind.needs)
-    words += ["--layer", "conv1.act"] * (name == "imagine")
-    words += DATA["points"] * ("points" in kind.takes) + DATA["like"] * ("like" in kind.needs)
+    words = ["--layer", "conv1.act"] * (name == "imagine") + GIVEN["points"] * ("points" in kind.takes)
+    words += [word for need in kind.needs for word in GIVEN[need]]
+    _prepared(here, kind.needs)
     done = striate(LENET, *words, "--show", name, "--out", out, "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert (found["show"], found["file"]) == (name, str(out))
     assert {*found} > {"model", "show", "file"}  # facts, too
     assert Image.open(out).width == (32 if kind.alone else 1000)
-    assert files(here) == {"out.png"}  # no rows of a surface, nothing half-written
+    assert files(here) - {"way", "boxes"} == {"out.png"}  # no rows of a surface, nothing half-written
+
+
+def _prepared(here: Path, needs: tuple[str, ...]) -> None:
+    """A way of three sets of weights to those of the model; a digit and the box that is about it."""
+    if "along" in needs:
+        (here / "way").mkdir()
+        for number in range(3):
+            network = face.load(LENET)
+            for parameter in network.parameters():
+                parameter.data += (3 - number) * 0.01 * parameter.data.sin() + number * 1e-3
+            face.save(network, here / "way" / f"{number}.safetensors")
+    if "boxes" in needs:
+        (here / "boxes").mkdir()
+        shutil.copy(here / "7.png", here / "boxes")
+        sides = "<xmin>5</xmin><ymin>3</ymin><xmax>28</xmax><ymax>30</ymax>"
+        thing = f"<object><name>7</name><bndbox>{sides}</bndbox></object>"
+        (here / "boxes" / "7.xml").write_text(f"<annotation><filename>7.png</filename>{thing}</annotation>")
+
+
+def test_two_networks_are_compared(here: Path) -> None:
+    words = ["--show", "similarity", "--data", "digits", "--images", "24", "--json"]
+    face.save(face.build("lenet5"), here / "other.safetensors", **face.load(LENET).metadata)
+    found = {}
+    for other in (LENET, "other.safetensors"):
+        done = striate(LENET, *words, "--other", other, "--measure", "rsa")
+        assert done.exit_code == 0, done.output
+        found[other] = json.loads(done.stdout)
+    assert found[LENET]["measure"] == "rsa"
+    same, strange = (torch.tensor(one["values"]).diagonal() for one in found.values())
+    assert torch.allclose(same, torch.ones(5, dtype=same.dtype), atol=1e-5)
+    assert strange[-1] < 0.9
+    assert found["other.safetensors"]["other"]["model"] == "other"
+    done = striate(LENET, *words, "--other", "resnet5O")
+    assert (done.exit_code, done.stderr.splitlines()[0][:45]) == (2, 'No network "resnet5O". Near: resnet50, seresn')
+    done = striate(LENET, *words, "--measure", "ckka")
+    assert done.stderr.startswith('Cannot compare layers by "ckka".\n    One of: cka, rsa.')
 
 
 def test_a_unit_a_layer_a_method_are_what_is_shown(here: Path) -> None:
@@ -153,6 +198,10 @@ def test_a_run_by_its_folder(here: Path) -> None:
         (["7.png", "--show", "attribution", "--method", "gradcam"], 'No method "gradcam". Near: grad-cam'),
         (["--show", "exciting", "--unit", "conv2:99", "--data", "digits"], "Cannot see conv2:99: conv2 has 16 "),
         (["no.png"], "Cannot read no.png: "),
+        (["--show", "trajectory", "--data", "digits"], "Cannot show trajectory without weights to go along.\n    --al"),
+        (["--show", "pointing"], "Cannot show pointing without boxes.\n    --boxes FOLDER, with Pascal VOC's XML or "),
+        (["--show", "pointing", "--boxes", "no"], "Cannot read no: there is no such file or folder."),
+        (["--show", "filters", "--other", LENET], "Cannot use --other with --show filters."),
         (["7.png", "--data", "nowhere"], "Cannot use --data with --show page."),
     ],
 )  # fmt: skip
@@ -161,6 +210,16 @@ def test_a_slip_is_told(here: Path, words: list[str], says: str) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(says), done.stderr
     assert files(here) == set()
+
+
+def test_a_name_that_nothing_has(here: Path) -> None:
+    for words in ([], ["7.png"], ["--show", "filters"]):
+        done = striate("lenet5-minst", *words)
+        assert (done.exit_code, done.stderr) == (
+            2, 'No network "lenet5-minst". Near: lenet5-mnist, lenet5. All of them: striate models\n',
+        )  # fmt: skip
+    for file in ("runs/none", "none.safetensors"):
+        assert striate(file, "7.png").stderr.startswith(f"Cannot read {file}: no such file or directory.")
 
 
 class Document(HTMLParser):
@@ -215,7 +274,7 @@ def test_a_report_has_what_can_be_shown_and_no_more(here: Path, monkeypatch: pyt
     shown = [(one["show"], one.get("image")) for one in json.loads(done.stdout)["sections"]]
     of_image = [name for name, kind in VIEWS.items() if "image" in kind.needs and not kind.alone]
     assert shown[: 2 * len(of_image)] == [(name, image) for name in of_image for image in ("7.png", "4.png")]
-    rest = [name for name, kind in VIEWS.items() if not {"image", "data"} & {*kind.needs}]
+    rest = [name for name, kind in VIEWS.items() if not kind.needs]
     assert [name for name, _ in shown[2 * len(of_image) :]] == rest
     assert "Cannot see filters: the network has none." in Path("out.html").read_text()
 
@@ -248,6 +307,21 @@ def test_a_surface_that_was_stopped_goes_on(here: Path, monkeypatch: pytest.Monk
     assert whole.stderr == f"Going on from what {rows}/ has.\n"
     assert seen == [4, 8, 12, 16]  # the first two as they were
     assert files(here) == {"lenet5-mnist-surface.png"}
+
+
+def test_rows_of_another_seed_stay(here: Path) -> None:
+    """Of a surface that was stopped, while the same of another seed is drawn."""
+    words = [LENET, "--show", "line", "--data", "digits", "--images", "16", "--points", "3"]
+    theirs = here / "lenet5-mnist-line-3.rows" / ("0" * 24)
+    theirs.mkdir(parents=True)
+    (theirs / "row-0000.json").write_text("[1.0]")
+    for seed in (1, 2):
+        done = striate(*words, "--seed", seed)
+        assert done.exit_code == 0, done.output
+    assert [*theirs.parent.rglob("*")] == [theirs, theirs / "row-0000.json"]
+    shutil.rmtree(theirs)
+    assert striate(*words).exit_code == 0
+    assert not theirs.parent.exists()
 
 
 def test_json_has_no_nan() -> None:

@@ -253,3 +253,8 @@ def test_what_cannot_be_tried() -> None:
     with pytest.raises(Refusal, match=r"Cannot try 0 steps and 3 maps of chance\."):
         curves(Corner(), x, heat(torch.ones(1, 8, 8)), steps=0)
     assert Curves._fields[0] == "shares"
+
+
+def test_a_map_of_one_value_points_nowhere() -> None:
+    everywhere = [torch.tensor([[0, 0, 8, 8]])] * 2
+    assert pointing(torch.stack([torch.zeros(8, 8), torch.eye(8)]), everywhere).tolist() == [False, True]

@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
 from itertools import count
 from math import isfinite
 from pathlib import Path
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from striate.blueprint.refusal import CannotRead, CannotWrite, Refusal
+from striate.blueprint.refusal import CannotRead, CannotWrite, NotFound, Refusal
 from striate.blueprint.said import visible
 from striate.cli.output import say
-from striate.visualize.views import VIEWS, find, lacking, view
+from striate.visualize.views import VIEWS, complete, find, lacking, view
 
 if TYPE_CHECKING:
     from striate.visualize.report import Section
-    from striate.visualize.wanted import Wanted
+    from striate.visualize.wanted import View, Wanted
 
 EXAMPLES = """\b
 Examples:
@@ -38,6 +38,9 @@ Examples:
   striate see lenet5-mnist --show exciting --unit conv2.conv:3 --data mnist/
   striate see runs/photos --show embedding --data photos/
   striate see resnet20-cifar10 --show surface --data cifar10/ --points 25
+  striate see resnet20-cifar10 --show trajectory --along runs/cifar --data cifar10/
+  striate see runs/photos --show similarity --other runs/paintings --data photos/
+  striate see runs/cells --show pointing --boxes cells/  XML of Pascal VOC, or JSON of COCO, and the images
   striate see runs/photos cat.jpg --report out.html --data photos/     all of it in one file
 
 \b
@@ -50,7 +53,10 @@ What is there stays: NAME-2 is made. An image that cannot be read is named on st
 code is then 2.
 """
 DRAWN = (".png", ".html")
-OPTIONS = ("unit", "layer", "method", "target", "like", "points", "images", "seed", "data")  # as `Wanted` calls them
+OPTIONS = (  # as `Wanted` calls them
+    "unit", "layer", "method", "target", "like", "along", "boxes", "other", "measure", "points", "images", "seed",
+    "data",
+)  # fmt: skip
 
 
 @click.command(
@@ -75,6 +81,10 @@ OPTIONS = ("unit", "layer", "method", "target", "like", "points", "images", "see
 @click.option("--method", metavar="NAME", help="Of attribution: grad-cam, occlusion, …; default: all.")
 @click.option("--target", metavar="CLASS", help="The class to look for, a name or a number; default: its own answer.")
 @click.option("--like", metavar="FILE", help="For --show style: the picture whose style it is to have.")
+@click.option("--along", metavar="FOLDER", help="For --show trajectory: a run's folder, or model files on the way.")
+@click.option("--boxes", metavar="FOLDER|FILE.json", help="For --show pointing: images, and where things are in them.")
+@click.option("--other", metavar="MODEL", help="For --show similarity: another network.")
+@click.option("--measure", metavar="cka|rsa", help="For --show similarity; default: cka.")
 @click.option("--images", "most", type=click.IntRange(1), help="How many of the data's images are looked at.")
 @click.option(
     "--points", type=click.IntRange(2, 1001), help="Of a loss surface, along each axis; default: 11, of a line 25."
@@ -94,11 +104,15 @@ def command(
 ) -> None:
     """See inside MODEL: with an IMAGE, what it sees there; with --show or --report, all else that can be looked at."""
     asked = {"images" if name == "most" else name: value for name, value in said.items() if value is not None}
+    for network in (model, *([said["other"]] if said["other"] else [])):
+        _named(network)
     _checked(images, show, report, only, out, asked)
-    from striate.visualize.wanted import Wanted, opened
+    from striate.visualize.wanted import Other, Wanted, opened
 
     network, name = _opened(model, weights)
     data = opened(network, asked.pop("data")) if "data" in asked else None
+    if "other" in asked:
+        asked["other"] = Other(*_opened(asked["other"], None))
     of = Wanted(network, name, data=data, progress=_progress, **asked)
     if report:
         sys.exit(_report(of, images, only.split(",") if only else None, report, as_json))
@@ -113,6 +127,17 @@ def command(
             unread += 1
     if unread:
         sys.exit(2)
+
+
+def _named(model: str) -> None:
+    """Raises NotFound for what is neither a file nor a name, nor looks like a file's."""
+    from striate import zoo
+    from striate.blueprint.modelfile import shipped
+
+    path, name = Path(model), model.partition("(")[0]
+    file = path.exists() or path.suffix == ".safetensors" or path.name != model
+    if not file and name not in (known := [*shipped(), *zoo.NETWORKS]):
+        raise NotFound("network", name, known, see="striate models")
 
 
 def _checked(
@@ -182,8 +207,9 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
     stem = Path(of.image).stem if of.image else of.name.partition("(")[0].strip()
     own = Path(f"{stem}-{'seen' if name == 'page' else name}.png")
     wanted = own if out is None else out / own if out.is_dir() else out
-    with _resumable(of, name, wanted) as of:
-        shown = view(name, of)
+    complete(name, of)
+    rows = _rows(of, name, wanted)
+    shown = view(name, of._replace(folder=rows))
     path = unclaimed(wanted)
     if path.suffix.lower() == ".html":
         from striate.visualize.report import Section, report
@@ -193,6 +219,7 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
         write_atomically(path, report(of.title, facts(of), [section]))
     else:
         write_atomically(path, shown.png)
+    _done_with(rows, shown)
     if as_json:
         said = {"model": of.name, **({"image": of.image} if of.image else {}), "show": name, "file": str(path)}
         say(json.dumps(finite({**said, **shown.facts}), ensure_ascii=False))
@@ -200,19 +227,25 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
         say(f"{shown.line}\n{path}: drawn")
 
 
-@contextmanager
-def _resumable(of: Wanted, name: str, out: Path) -> Iterator[Wanted]:
-    """Beside where a surface is to be drawn, a folder for its rows, until it is drawn."""
+def _rows(of: Wanted, name: str, out: Path) -> Path | None:
+    """Beside where a surface is to be drawn, the folder for its rows, until it is drawn."""
     if "points" not in VIEWS[name].takes:
-        yield of
-        return
+        return None
     rows = out.with_name(f"{out.stem}-{of.points or 'some'}.rows")
     there = (
         f"Going on from what {rows}/ has." if rows.is_dir() else f"{rows}/ keeps what is done, for the same command."
     )
     say(there, err=True)
-    yield of._replace(folder=rows)
-    shutil.rmtree(rows, ignore_errors=True)
+    return rows
+
+
+def _done_with(rows: Path | None, shown: View) -> None:
+    """What this view kept there is for nothing now; what others did, of another seed, stays."""
+    for folder in shown.kept:
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        if rows:
+            rows.rmdir()
 
 
 def _heeded(name: str, asked: Iterable[str], images: Sequence[str]) -> None:

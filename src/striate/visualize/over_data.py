@@ -6,7 +6,7 @@ import torch
 
 from striate.blueprint import Refusal
 from striate.blueprint.said import counted
-from striate.visualize import learning, surface
+from striate.visualize import learning
 from striate.visualize.activations import statistics
 from striate.visualize.activations_drawn import draw_statistics
 from striate.visualize.embedding import embedding_picture, features, tsne
@@ -15,16 +15,15 @@ from striate.visualize.exciting_drawn import draw_exciting
 from striate.visualize.images import batches
 from striate.visualize.learning_drawn import draw_flows
 from striate.visualize.neighbours import nearest, neighbours_picture
-from striate.visualize.similarity import similarity, similarity_picture, telling_layers
-from striate.visualize.surface.sharpness import DIRECTIONS
+from striate.visualize.similarity import Similarity, similarity, similarity_picture, telling_layers
 from striate.visualize.units import Unit
 from striate.visualize.wanted import View, Wanted, evenly
 
-MANY, FEW = 2_000, 256  # images that are looked at, where nobody says how many; of which losses are taken
-PLANE, LINE = 11, 25  # points
+MANY, FEW = 2_000, 256  # images that are looked at, where nobody says how many; from which gradients come
 CHANNELS = 6  # of a layer, whose exciting patches are shown
 NEIGHBOURS, TESTED = 6, 10
-EMBEDDED = 400
+EMBEDDED, COMPARED = 400, 512
+NAMES = {"cka": "Linear CKA", "rsa": "RSA"}
 
 
 def statistics_view(of: Wanted) -> View:
@@ -91,70 +90,37 @@ def neighbours_view(of: Wanted) -> View:
 
 
 def similarity_view(of: Wanted) -> View:
-    data = of.some(512)
-    names = telling_layers(of.model, next(batches(of.model, data[:1], 1))[0])
-    with of.progress("Layers compared", len(data), "image") as tick:
-        found = similarity(of.model, data, names, tick=tick)
-    facts = {"measure": found.measure, "layers": [*found.rows], "values": found.values.tolist()}
-    apart = found.values.diagonal(1)
-    least = int(apart.argmin())
-    told = f"Linear CKA of {counted(len(names), 'layer')} on {counted(found.images, 'image')}"
-    told += f"; most changes from {names[least]} to {names[least + 1]}: {float(apart[least]):.2f}" if len(apart) else ""
-    return View(similarity_picture(found, f"{of.name}: layers compared"), facts, told)
-
-
-def _objective(of: Wanted) -> surface.Objective:
-    return surface.objective(of.model, of.judged(FEW))
-
-
-def line_view(of: Wanted) -> View:
-    points, lossy = of.points or LINE, _objective(of)
-    found = dict[str, surface.Surface]()
-    with of.progress("The loss along two lines", 2 * points, "point") as tick:
-        for number in range(2):
-            way = surface.random_direction(of.model, of.seed + number)
-
-            def both(done: int, before: int = number * points) -> None:
-                tick(before + done)
-
-            found[f"direction {number + 1}"] = surface.line(
-                of.model, lossy, way, points=points, folder=of.folder, tick=both
-            )
-    one = next(iter(found.values()))
-    facts = {"x": one.x.tolist(), "here": one.here, "images": one.images}
-    facts |= {"losses": {name: each.losses[:, 0].tolist() for name, each in found.items()}}
-    told = (
-        f"Loss {one.here:.3g} on {counted(one.images, 'image')}, along 2 random directions of its filters' own lengths"
-    )
+    """Of its layers with each other, or with those of another network."""
+    data, (mine, name), measure = of.some(COMPARED), (of.model, of.name), of.measure or "cka"
+    its, other = of.other or (mine, name)
+    rows, columns = (telling_layers(one, next(batches(one, data[:1], 1))[0]) for one in (mine, its))
+    passes = 1 if measure == "cka" else 1 + (its is not mine)
+    with of.progress("Layers compared", passes * len(data), "image") as tick:
+        found = similarity(mine, data, rows, its if of.other else None, columns if of.other else (), measure, tick)
+    facts: dict[str, object] = {"measure": found.measure, "layers": [*found.rows], "values": found.values.tolist()}
+    facts |= {"other": {"model": other, "layers": [*found.columns]}} if of.other else {}
+    told = f"{NAMES.get(measure, measure)} of {counted(len(rows), 'layer')}"
+    told += f" and {len(columns)} of {other}" if of.other else ""
+    told += f" on {counted(found.images, 'image')}; {_most_alike(found) if of.other else _least_alike(found)}"
+    title = f"{name}: layers compared" if not of.other else f"{name} and {other}: layers compared"
     return View(
-        surface.line_picture(found, f"{of.name}: the loss along lines", "distance, in its filters' own lengths"),
-        facts,
-        told,
+        similarity_picture(found, title, name, other) if of.other else similarity_picture(found, title), facts, told
     )
 
 
-def surface_view(of: Wanted) -> View:
-    points, lossy = of.points or PLANE, _objective(of)
-    ways = surface.random_directions(of.model, of.seed)
-    with of.progress("The loss over a plane", points * points, "point") as tick:
-        found = surface.surface(of.model, lossy, ways, points=points, folder=of.folder, tick=tick)
-    facts = {"x": found.x.tolist(), "y": found.y.tolist(), "losses": found.losses.tolist(), "here": found.here}
-    facts["images"] = found.images
-    told = f"Loss {found.here:.3g} on {counted(found.images, 'image')}; over {points}×{points} points "
-    told += f"from {float(found.losses.min()):.3g} to {float(found.losses.max()):.3g}"
-    return View(surface.contour_picture(found, f"{of.name}: the loss around its weights"), facts, told)
+def _least_alike(found: Similarity) -> str:
+    """Of neighbours among one network's layers."""
+    apart = found.values.diagonal(1)
+    if not len(apart):
+        return "there is one"
+    least = int(apart.argmin())
+    return f"most changes from {found.rows[least]} to {found.rows[least + 1]}: {float(apart[least]):.2f}"
 
 
-def sharpness_view(of: Wanted) -> View:
-    lossy = _objective(of)
-    with of.progress("Sharpness", DIRECTIONS, "direction") as tick:
-        found = surface.sharpness(of.model, lossy, seed=of.seed, tick=tick)
-    facts = {"worst": found.worst, "average": found.average, "here": found.here, "losses": found.losses.tolist()}
-    facts["radii"] = found.radii.tolist()
-    told = (
-        f"Sharpness {found.worst:.3g}, {found.average:.3g} on average, within {float(found.radii[-1]):g} of the weights"
-    )
-    return View(surface.sharpness_picture(found, f"{of.name}: sharpness"), facts, told)
+def _most_alike(found: Similarity) -> str:
+    """Of two networks' layers."""
+    row, column = divmod(int(found.values.argmax()), len(found.columns))
+    return f"most alike are {found.rows[row]} and {found.columns[column]}: {float(found.values.max()):.2f}"
 
 
 def flow_view(of: Wanted) -> View:

@@ -123,7 +123,7 @@ def blur(x: Tensor, deviation: float = BLUR) -> Tensor:
 def pointing(values: Tensor, boxes: Sequence[Tensor], tolerance: int = TOLERANCE) -> Tensor:
     """Whether each map's highest point, of N×H×W, lies in a box of its class or at most `tolerance` pixels beside one
     (the pointing game: Zhang et al. 2016, arXiv 1608.00507, section 4.1): bool N. `boxes` has K×4 for each map, left,
-    top, right, bottom in its pixels. The mean is the accuracy.
+    top, right, bottom in its pixels. A map of one value points nowhere, and misses. The mean is the accuracy.
     """
     if len(boxes) != len(values):
         raise Refusal(f"Cannot point: {counted(len(values), 'map')}, but boxes of {counted(len(boxes), 'image')}.")
@@ -142,7 +142,7 @@ def pointing(values: Tensor, boxes: Sequence[Tensor], tolerance: int = TOLERANCE
         row, column = divmod(int(value.argmax()), width)
         near = (left - tolerance <= column) & (column < right + tolerance)
         near &= (top - tolerance <= row) & (row < bottom + tolerance)
-        hits.append(bool(near.any()))
+        hits.append(bool(near.any() and value.max() > value.min()))
     return torch.tensor(hits)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class Kind(NamedTuple):
     """A thing that can be shown: the function (Wanted) -> View that does, as module.name of this room; `shows`, in a
-    list; its title, how it is `read`, and where it is from. `needs` is what it cannot do without (image, data, like),
+    list; its title, how it is `read`, and where it is from. `needs` is what it cannot do without (image, data, …),
     `takes` what else of `Wanted` it heeds. `alone`: in a report only where it is asked for.
     """
 
@@ -52,6 +52,13 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         "more and more random weights a map should become another.",
         "Petsiuk et al. 2018, section 4; Adebayo et al. 2018, section 3",
         ("image",), ("method", "target", "layer"),
+    ),
+    "pointing": Kind(
+        "over_boxes.pointing_view", "how often maps point at the things themselves (--boxes)",
+        "Whether its maps point at things",
+        "How often a map's strongest place lies in a box of its class; beside it, the image's middle and any place.",
+        "Zhang et al. 2016, section 4.1",
+        ("boxes",), ("method", "target", "layer", "images"),
     ),
     "deconvnet": Kind(
         "over_image.deconvnet_view", "what of an image a unit answered to",
@@ -131,28 +138,35 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         ("data",), ("image", "layer", "images"),
     ),
     "similarity": Kind(
-        "over_data.similarity_view", "how alike its layers are",
-        "How alike its layers are",
+        "over_data.similarity_view", "how alike its layers are, or those of another network (--other)",
+        "How alike layers are",
         "Bright: two layers hold the same images for alike. Blocks of layers that are all alike add little.",
-        "Kornblith et al. 2019; Nguyen et al. 2021",
-        ("data",), ("images",),
+        "Kornblith et al. 2019; Nguyen et al. 2021; RSA: Kriegeskorte et al. 2008",
+        ("data",), ("other", "measure", "images"),
     ),
     "line": Kind(
-        "over_data.line_view", "the loss along lines from its weights",
+        "over_loss.line_view", "the loss along lines from its weights",
         "The loss along lines",
         "A wide valley about 0 is a flat minimum: small changes of the weights cost little.",
         "Li et al. 2018, section 4",
         ("data",), ("points", "images", "seed"),
     ),
     "surface": Kind(
-        "over_data.surface_view", "the loss over a plane through its weights",
+        "over_loss.surface_view", "the loss over a plane through its weights",
         "The loss around its weights",
         "Smooth rings about the weights are easy to descend; many pits and ridges are not.",
         "Li et al. 2018, section 4",
         ("data",), ("points", "images", "seed"),
     ),
+    "trajectory": Kind(
+        "over_loss.trajectory_view", "the way its training went, over the loss (--along)",
+        "The way of its training",
+        "From the ring to the cross, over the loss in the plane in which the weights went furthest.",
+        "Li et al. 2018, section 7.2",
+        ("data", "along"), ("points", "images"),
+    ),
     "sharpness": Kind(
-        "over_data.sharpness_view", "how sharp its minimum is",
+        "over_loss.sharpness_view", "how sharp its minimum is",
         "How sharp its minimum is",
         "The more the loss rises within the radius, the sharper the minimum.",
         "Keskar et al. 2017",
@@ -171,6 +185,8 @@ NEEDED = {  # what it is called, and how it is given
     "image": ("an image", "striate see MODEL cat.jpg --show {}"),
     "data": ("data", "--data digits, or a folder of images."),
     "like": ("a picture to be like", "--like painting.jpg"),
+    "along": ("weights to go along", "--along runs/photos, or a folder of model files."),
+    "boxes": ("boxes", "--boxes FOLDER, with Pascal VOC's XML or COCO's JSON and the images."),
 }
 
 
@@ -186,11 +202,16 @@ def lacking(name: str, of: Wanted) -> list[str]:
     return [need for need in find(name).needs if not getattr(of, need)]
 
 
-def view(name: str, of: Wanted) -> View:
-    """Draw one thing of the table. Raises NotFound; Refusal where what it needs is not there, or cannot be drawn."""
+def complete(name: str, of: Wanted) -> None:
+    """Raises Refusal for what a view needs and is not given."""
     for need in lacking(name, of):
         what, way = NEEDED[need]
         raise Refusal(f"Cannot show {name} without {what}.", ways=way.format(name))
+
+
+def view(name: str, of: Wanted) -> View:
+    """Draw one thing of the table. Raises NotFound; Refusal where what it needs is not there, or cannot be drawn."""
+    complete(name, of)
     module, _, function = find(name).make.rpartition(".")
     made: View = getattr(import_module(f"striate.visualize.{module}"), function)(of)
     return made

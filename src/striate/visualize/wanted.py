@@ -57,9 +57,17 @@ def evenly(images: Images | Streamed, most: int) -> Images | Streamed:
     return images[torch.linspace(0, len(images) - 1, most).round().long()]
 
 
+class Other(NamedTuple):
+    """Another network, and what it goes by."""
+
+    model: nn.Module
+    name: str
+
+
 class Wanted(NamedTuple):
-    """A model and the `name` it goes by; what is to be seen in it, of which `image` (a file) or `data`. What is not
-    said is chosen: layer, unit (text, as of `unit`), method of attribution, target, how many images and points.
+    """A model and the `name` it goes by; what is to be seen in it, of which `image` (a file) or `data`, `along` which
+    folder of weights, with `boxes` (a folder or file), beside which `other` network. What is not said is chosen: layer,
+    unit (text, as of `unit`), method, measure, target, how many images and points.
     """
 
     model: nn.Module
@@ -69,8 +77,12 @@ class Wanted(NamedTuple):
     unit: str = ""
     layer: str = ""
     method: str = ""
+    measure: str = ""
     target: str | int | None = None
     like: str = ""
+    along: str = ""
+    boxes: str = ""
+    other: Other | None = None
     points: int | None = None
     images: int | None = None
     seed: int = SEED
@@ -105,11 +117,14 @@ class Wanted(NamedTuple):
 
 
 class View(NamedTuple):
-    """What is shown: a PNG, the same as facts for JSON, and said in a line (or a few)."""
+    """What is shown: a PNG, the same as facts for JSON, and said in a line (or a few); `kept`, folders that were for
+    going on with it, and are for nothing now.
+    """
 
     png: bytes
     facts: dict[str, Any]
     line: str
+    kept: tuple[Path, ...] = ()
 
 
 def opened(model: nn.Module, source: str) -> Data:

@@ -6,13 +6,16 @@ from striate.visualize.surface.grid import Surface, line, surface
 from striate.visualize.surface.objective import Objective, cross_entropy, loss_at, objective
 from striate.visualize.surface.sharpness import Curvature, Sharpness, curvature, sharpness, sharpness_picture
 from striate.visualize.surface.trajectory import Trajectory, trajectory
+from striate.visualize.surface.way import Stop, along
 
 __all__ = [
     "Curvature",
     "Objective",
     "Sharpness",
+    "Stop",
     "Surface",
     "Trajectory",
+    "along",
     "between",
     "compared_picture",
     "contour_picture",

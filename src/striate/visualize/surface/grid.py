@@ -31,6 +31,7 @@ Directions = tuple[Tensor, Tensor]
 class Surface(NamedTuple):
     """`losses` float64 R×C: at [i, j] that of the weights + x[i]·first direction + y[j]·second; NaN in rows that are
     not `done` (bool R), inf or NaN where it is so. A line has one column. `here`: the loss of the weights themselves.
+    `rows`: the folder with a file for each row, where they were kept.
     """
 
     losses: Tensor
@@ -39,6 +40,7 @@ class Surface(NamedTuple):
     done: Tensor
     here: float
     images: int
+    rows: Path | None = None
 
 
 def line(
@@ -119,7 +121,7 @@ def _surface(
                 kept.keep(row, found)
             take(row, found)
     look(kept)
-    return Surface(losses, x, y, done, here, of.images)
+    return Surface(losses, x, y, done, here, of.images, kept and kept.folder)
 
 
 class _Walk(NamedTuple):
