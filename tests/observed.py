@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -24,7 +26,7 @@ class Held(TorchDispatchMode):
         self.now = self.most = 0
         self.backward = False
 
-    def own(self, tensor: torch.Tensor) -> None:
+    def own(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key not in self.alive:
@@ -41,16 +43,16 @@ class Held(TorchDispatchMode):
             return args[0].add_(args[1])
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
-            if isinstance(tensor, torch.Tensor):
+            if isinstance(tensor, Tensor):
                 self.own(tensor)
         return out
 
 
 def _of_one_shape(args: Any) -> bool:
-    return isinstance(args[1], torch.Tensor) and args[0].shape == args[1].shape
+    return isinstance(args[1], Tensor) and args[0].shape == args[1].shape
 
 
-def _only_holder(tensor: torch.Tensor) -> bool:
+def _only_holder(tensor: Tensor) -> bool:
     """Whether the storage is this tensor's and our handle's alone."""
     return torch._C._storage_Use_Count(tensor.untyped_storage()._cdata) <= 2
 
@@ -124,7 +126,7 @@ def cuda_peak(module: Any, batch: int) -> int:
     return torch.cuda.max_memory_allocated()
 
 
-def inference_peak(module: nn.Module, x: torch.Tensor) -> int:
+def inference_peak(module: nn.Module, x: Tensor) -> int:
     """The most bytes alive at once: weights, buffers, input, values."""
     held = Held()
     for tensor in (*module.state_dict(keep_vars=True).values(), x):
@@ -135,12 +137,12 @@ def inference_peak(module: nn.Module, x: torch.Tensor) -> int:
     return held.most
 
 
-def saved(module: nn.Module, x: torch.Tensor) -> int:
+def saved(module: nn.Module, x: Tensor) -> int:
     """Bytes that autograd keeps from the way forward, each storage once, without the parameters and buffers."""
     own = {tensor.untyped_storage()._cdata for tensor in module.state_dict(keep_vars=True).values()}
     kept: dict[int, Any] = {}
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
+    def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in own:
             kept[storage._cdata] = storage
@@ -151,3 +153,37 @@ def saved(module: nn.Module, x: torch.Tensor) -> int:
     total = sum(storage.nbytes() for storage in kept.values())
     del out
     return total
+
+
+def way_back(out: Tensor) -> set[str]:
+    """The names of what autograd will go back through."""
+    found, left = set(), [out.grad_fn]
+    while left:
+        if (node := left.pop()) and node not in found:
+            found.add(node)
+            left += [before for before, _ in node.next_functions]
+    return {type(node).__name__ for node in found}
+
+
+def kept_by(run: Callable[[], object], *others: Tensor) -> int:
+    """Bytes that are saved for the way back, but for these tensors'."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        left = run()
+    del left
+    ours = {tensor.data_ptr() for tensor in others}
+    return sum(much for at, much in kept.items() if at not in ours)
+
+
+def trained_on(module: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """What leaves in a training step under bfloat16 autocast, and every gradient."""
+    module.train().zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = module(x)
+    F.cross_entropy(out.float(), torch.arange(len(x)) % out.shape[1]).backward()
+    return out, {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}

@@ -12,6 +12,7 @@ from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 import observed
+from observed import trained_on
 from striate import build, ledger
 from striate.blueprint import Activation, AvgPool, BatchNorm, Concat, Conv, Linear, MaxPool, Relu, Seq, Shared, draft
 from striate.nn.convpool import KEPT, ROOM, conv_pool
@@ -110,27 +111,8 @@ def test_the_gradient_s_gradient_is_torch_s() -> None:
         assert torch.allclose(ours, theirs, rtol=1e-8)
 
 
-def step(module: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """What leaves in a training step under autocast, and every gradient."""
-    module.train().zero_grad()
-    with torch.autocast("cpu", torch.bfloat16):
-        out = module(x)
-    F.cross_entropy(out.float(), torch.arange(len(x)) % out.shape[1]).backward()
-    return out, {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
-
-
-def steps(out: Tensor) -> set[str]:
-    """The names of what autograd will go back through."""
-    found, left = set(), [out.grad_fn]
-    while left:
-        if (node := left.pop()) and node not in found:
-            found.add(node)
-            left += [before for before, _ in node.next_functions]
-    return {type(node).__name__ for node in found}
-
-
 def is_fused(out: Tensor) -> bool:
-    return "ConvPoolBackward" in steps(out)
+    return "ConvPoolBackward" in observed.way_back(out)
 
 
 @pytest.fixture
@@ -148,11 +130,11 @@ def test_a_training_step_in_bfloat16_is_the_plain_one_s_within_its_rounding(lene
     """Held against the same step in float32: no further from it than the plain one in bfloat16 by more than a half."""
     exact = copy.deepcopy(lenet).train()
     F.cross_entropy(exact(images()), torch.arange(MANY) % 10).backward()
-    out, ours = step(lenet, images())
+    out, ours = trained_on(lenet, images())
     assert is_fused(out)
-    assert "MaxPool2DWithIndicesBackward0" not in steps(out)
+    assert "MaxPool2DWithIndicesBackward0" not in observed.way_back(out)
     lenet._fused = lenet._steps  # type: ignore[assignment]
-    plainly, theirs = step(lenet, images())
+    plainly, theirs = trained_on(lenet, images())
     assert not is_fused(plainly)
     assert (out - plainly).abs().max() <= 0.02 * plainly.abs().max()
     for name, wanted in exact.named_parameters():
@@ -163,7 +145,7 @@ def test_a_training_step_in_bfloat16_is_the_plain_one_s_within_its_rounding(lene
 
 def test_names_and_weights_are_as_ever(lenet: nn.Module) -> None:
     before = {name: tensor.clone() for name, tensor in lenet.state_dict().items()}
-    step(lenet, images())
+    trained_on(lenet, images())
     after = lenet.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], before[name]) for name in before)
@@ -181,12 +163,12 @@ def _in_float32(module: nn.Module) -> Tensor:
 
 
 def _few(module: nn.Module) -> Tensor:
-    return step(module, images(MANY - 1))[0]
+    return trained_on(module, images(MANY - 1))[0]
 
 
 def _checkpointed(module: nn.Module) -> Tensor:
     module.checkpointing = True
-    return step(module, images())[0]
+    return trained_on(module, images())[0]
 
 
 def _averaged(module: nn.Module) -> Tensor:
@@ -195,7 +177,7 @@ def _averaged(module: nn.Module) -> Tensor:
         if isinstance(part, nn.MaxPool2d):
             room, _, leaf = name.rpartition(".")
             setattr(modules[room], leaf, nn.AvgPool2d(2))
-    return step(module, images())[0]
+    return trained_on(module, images())[0]
 
 
 @pytest.mark.parametrize("how", [_evaluated, _in_float32, _few, _checkpointed, _averaged])
@@ -207,12 +189,12 @@ def test_who_hooks_a_module_sees_what_it_gives(lenet: nn.Module) -> None:
     seen: list[tuple[int, ...]] = []
     parts = [part for part in lenet.modules() if isinstance(part, nn.Conv2d | nn.ReLU | nn.MaxPool2d)]
     taken = [part.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape))) for part in parts]
-    assert not is_fused(step(lenet, images())[0])
+    assert not is_fused(trained_on(lenet, images())[0])
     assert len(seen) == len(parts)
     assert (MANY, 6, 28, 28) in seen
     for handle in taken:
         handle.remove()
-    assert is_fused(step(lenet, images())[0])
+    assert is_fused(trained_on(lenet, images())[0])
 
 
 def test_functions_of_gradients_and_modes_get_plain_modules(lenet: nn.Module) -> None:
@@ -234,28 +216,16 @@ def test_functions_of_gradients_and_modes_get_plain_modules(lenet: nn.Module) ->
 
 def test_it_saves_little_more_than_is_foretold(lenet: nn.Module) -> None:
     lenet.train()
-    kept: dict[int, int] = {}
 
-    def pack(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
+    def kept(x: Tensor) -> int:
+        with torch.autocast("cpu", torch.bfloat16):
+            return observed.kept_by(lambda: lenet(x), x, *lenet.parameters())
 
-    x = images(256)
-    others = {tensor.data_ptr() for tensor in (x, *lenet.parameters())}
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), torch.autocast("cpu", torch.bfloat16):
-        assert is_fused(lenet(x))
-    told = ledger("lenet5", batch=256, training=True, precision="bf16").training
-    assert told is not None
-    saved = sum(much for at, much in kept.items() if at not in others)
-    assert saved <= told.saved_bytes + 2 * 2 * KEPT
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), torch.autocast("cpu", torch.bfloat16):
-        kept.clear()
-        large = images(1536)
-        assert is_fused(lenet(large))
-    kept.pop(large.data_ptr(), None)
-    told = ledger("lenet5", batch=1536, training=True, precision="bf16").training
-    assert told is not None
-    assert sum(much for at, much in kept.items() if at not in others) <= told.saved_bytes
+    for count, more in ((256, 2 * 2 * KEPT), (1536, 0)):
+        told = ledger("lenet5", batch=count, training=True, precision="bf16").training
+        assert told is not None
+        assert is_fused(trained_on(lenet, images(count))[0])
+        assert kept(images(count)) <= told.saved_bytes + more
 
 
 C, P = Conv(8, 3, padding=1), MaxPool(2)
@@ -296,4 +266,4 @@ def test_runs_are_found_where_nothing_between_is_read_by_others(net: Seq, found:
 def test_other_convolutions_and_pools_are_left_alone(net: Seq) -> None:
     module = build(Seq(net, Linear(10)), "2x17x17", fit="floor")
     torch.manual_seed(0)
-    assert not is_fused(step(module, torch.randn(MANY, 2, 17, 17))[0])
+    assert not is_fused(trained_on(module, torch.randn(MANY, 2, 17, 17))[0])

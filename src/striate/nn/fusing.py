@@ -1,6 +1,7 @@
-"""Which parts of a network are run as one, and when: a convolution of few channels, ReLU and a 2×2 max pool.
+"""Which parts of a network are run in a way of our own, and when: a convolution of few channels, ReLU and a 2×2 max
+pool as one; a 3×3 convolution of many channels in fewer multiplications.
 
-The modules stay as they are, with their names and weights; what is run together is decided anew each time, and wherever
+The modules stay as they are, with their names and weights; how they are run is decided anew each time, and wherever
 anything is unusual each module is run by itself.
 """
 
@@ -18,10 +19,14 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from striate.blueprint import Activation, Conv, Graph, Node, Pool
 from striate.nn.convpool import conv_pool
+from striate.nn.winograd import conv3x3
 
 FEW = 8  # channels read; from 16 on torch's own convolution is quicker (measured: Zen 4, one core)
+WIDE = 256  # channels read, and filters; of fewer, turning tiles takes longer than the products that it saves
 MANY = 64  # examples; with fewer the rows along the batch are too short
-RUNS = (("conv", "relu", "pool"), ("conv", "pool", "relu"), ("conv", "pool"))
+TILES = 128  # of 2×2 outputs; of fewer, turning the filters takes longer than the products that it saves
+RUNS = (("conv", "relu", "pool"), ("conv", "pool", "relu"), ("conv", "pool"), ("wide",))
+STARTS = {run[0] for run in RUNS}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 Path = tuple[str, ...]
 
@@ -33,10 +38,12 @@ class Fused(NamedTuple):
 
     def __call__(self, network: nn.Module, x: Tensor) -> Tensor:
         modules = [reduce(getattr, path, network) for path in self.paths]
-        if together(modules):
-            conv: Any = modules[0]
+        conv: Any = modules[0]
+        if len(modules) > 1 and len(x) >= MANY and together(modules):
             relu = any(type(module) is nn.ReLU for module in modules)
             return conv_pool(x, conv.weight, conv.bias, conv.padding, relu)
+        if len(modules) == 1 and _tiled(conv, x) and together(modules):
+            return conv3x3(x, conv.weight, conv.bias)
         for module in modules:
             x = module(x)
         return x
@@ -65,7 +72,7 @@ def runs(graph: Graph) -> list[tuple[str, ...]]:
     words = [_word(node, graph) for node in graph.nodes]
     found = []
     for at, word in enumerate(words):
-        for run in RUNS if word == "conv" else ():
+        for run in RUNS if word in STARTS else ():
             nodes = graph.nodes[at : at + len(run)]
             alone = all(later.inputs == (node.name,) and readers[node.name] == 1 for node, later in pairwise(nodes))
             own = not any(node.twin or node.name in shared for node in nodes)
@@ -80,6 +87,8 @@ def _word(node: Node, graph: Graph) -> str:
     match node.op:
         case Conv(transposed=False) if graph[node.inputs[0]].output.channels <= FEW:
             return "conv"
+        case Conv(transposed=False) if _is_wide(*node.placed.weights["weight"]):
+            return "wide"
         case Activation("relu"):
             return "relu"
         case Pool("max"):
@@ -87,14 +96,23 @@ def _word(node: Node, graph: Graph) -> str:
     return ""
 
 
+def _is_wide(filters: int, channels: int, *kernel: int) -> bool:
+    return kernel == (3, 3) and min(filters, channels) >= WIDE
+
+
+def _tiled(conv: Any, x: Tensor) -> bool:
+    """Whether what it gives is of x's own grid, which is tiles of 2×2, none in part outside, and enough of them."""
+    rows, columns = x.shape[2:]
+    return conv.padding == (1, 1) and rows % 2 == columns % 2 == 0 and len(x) * rows * columns >= 4 * TILES
+
+
 def pays(x: Tensor) -> bool:
-    """Whether runs are worth looking for: a training step on a processor under bfloat16 autocast, of enough examples,
-    with nobody looking on and nothing but plain gradients asked for.
+    """Whether runs are worth looking for: a training step on a processor under bfloat16 autocast, with nobody looking
+    on and nothing but plain gradients asked for.
     """
     return (
         type(x) is Tensor
         and x.device.type == "cpu"
-        and len(x) >= MANY
         and torch.is_grad_enabled()
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") is torch.bfloat16
