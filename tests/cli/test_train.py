@@ -121,6 +121,8 @@ REFUSED = [
     (["train", "lenet6"], 'No network "lenet6". Near: lenet5'),
     (["train", "lenet5", "--data", "nosuch"], "Cannot read data from nosuch: it is not there."),
     (["train", "lenet5", "--lr", "-1"], "Cannot train with lr=-1.0: it must be greater than 0."),
+    (["train", "lenet5", "--batch-size", "many"], "Cannot read --batch-size: 'many' is neither a number of images nor"),
+    (["train", "lenet5", "--batch-size", "0"], "Cannot read --batch-size: '0' is neither a number of images nor auto."),
     (["train", "lenet5", "--epochs", "0"], "Cannot read --epochs: 0 is not 1 or more."),
     (["train", "lenet5", "--set", "momentun=0.5"], 'No field of a recipe "momentun". Near: momentum'),
     (["train", "lenet5", "--set", "lr"], 'Cannot set "lr": it is written FIELD=VALUE'),
@@ -219,6 +221,16 @@ def test_a_signal_ends_it_after_the_step_and_it_says_what_is_saved(
         "recipe.json",
     ]
     assert striate("eval", tmp_path / "run", "--json").exit_code == 0
+
+
+def test_a_batch_size_is_sought_and_written_down(run: Path, tmp_path: Path) -> None:
+    out = ("--epochs", 1, "--set", "threads=1", "--out", tmp_path / "a")
+    done = striate("train", run.parents[1] / "mine.txt", "--batch-size", "auto", *out)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("Tried")][-1] == "Tried 1,024 images at once: they fit"
+    assert "Batches of 1,024 images: no more were asked for." in lines
+    assert json.loads((tmp_path / "a" / "recipe.json").read_text())["batch_size"] == 1024
 
 
 def test_a_field_said_twice_is_what_was_set_and_refused_in_words(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from striate.data import Splits
-    from striate.training import Control, Done, Event
+    from striate.nn import Network
+    from striate.training import Control, Done, Event, Recipe
 
 EXAMPLES = """\b
 Examples:
@@ -30,6 +31,7 @@ Examples:
   striate train mynet.txt --data photos/ --lr 1e-3        a network of yours, in any notation
   striate train resnet20 --data cifar10/ --recipe resnet-cifar-2015    as its paper did
   striate train lenet5 --set optimizer=sgd --set lr=0.05 --set 'augment=padded-crop(2)'
+  striate train resnet18 --data photos/ --batch-size auto    as many at once as fit; --lr is as it was
   striate train lenet5 --recipe runs/demo                 once more, as that run was
   striate train lenet5 --log csv --log tensorboard        then: tensorboard --logdir runs
   striate train vgg16 --data photos/ --recipe vgg-2014 --start-from runs/vgg11
@@ -43,8 +45,21 @@ choose the epoch by; the test images are opened once, at the end. Ctrl-C ends it
 (exit code 130); so do SIGTERM (143) and a terminal that is closed, SIGHUP (129). A second one ends it at once.
 However it ends, striate resume goes on with it. Many processes: torchrun --nproc-per-node N -m striate train …
 """
+AUTO = "auto"
 FLIP = re.compile(r"\bflip\b")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Size(click.ParamType):
+    """A number of images, or "auto"."""
+
+    name = "images|auto"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises click's refusal."""
+        if value == AUTO or (value.isdecimal() and int(value)):
+            return value if value == AUTO else int(value)
+        self.fail(f"{value!r} is neither a number of images nor {AUTO}.", param, ctx)
 
 
 @click.command("train", epilog=EXAMPLES, short_help="Train a network on your images, or on digits.")
@@ -52,7 +67,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.option("--data", default="digits", show_default=True, metavar="digits|PATH", help="What to learn from.")
 @click.option("--epochs", type=click.IntRange(1), help="How often each image is seen; default: enough for the data.")
 @click.option(
-    "--batch-size", type=click.IntRange(1), help="How many images a step learns from; default: the recipe's, 64."
+    "--batch-size",
+    type=Size(),
+    help="How many images a step learns from; default: the recipe's, 64. auto: the most that memory allows, by trying.",
 )
 @click.option("--lr", type=float, help="The highest learning rate; default: the recipe's, 0.003.")
 @click.option("--seed", type=click.IntRange(0), help="The same seed gives the same weights; default: 0.")
@@ -113,7 +130,7 @@ def command(
     from striate.training.logs import checked
 
     checked(logs)
-    asked = {name: value for name, value in said.items() if value is not None} | fields(settings)
+    asked = {name: value for name, value in said.items() if value not in (None, AUTO)} | fields(settings)
     recipe = revised(read_recipe(source) if source else None, **asked)
     if flip and not FLIP.search(recipe.augment):
         recipe = revised(recipe, augment=f"{recipe.augment}, flip" if recipe.augment else "flip")
@@ -135,11 +152,32 @@ def command(
         prepared(network, recipe)
         parts = [part.strip() for part in (take or "").split(",") if part.strip()]
         say(f"Weights: {start_from(network, model, parts, fitted.data.classes)}")
+    if said["batch_size"] == AUTO:
+        recipe = revised(recipe, batch_size=_sought(network, fitted.data, recipe))
     control = Control()
     folder = out or Path("runs") / Path(net).stem.partition("(")[0]
     often: dict[str, Any] = {} if every is None else {"checkpoint_every": every}
     events = train(network, fitted.data, recipe, out=folder, control=control, logs=logs, **often)
     concluded(*watched(events, control), fitted.data)
+
+
+def _sought(network: Network, data: Splits, recipe: Recipe) -> int:
+    """The batch size that memory allows, said as it is found."""
+    from striate.training import find_batch
+    from striate.training.ranks import here
+
+    if here().count > 1:
+        raise CannotTrain(
+            "Cannot seek a batch size in several processes at once.", ways="In one: --batch-size auto; then its number."
+        )
+
+    def tick(size: int, ran: bool) -> None:
+        say(f"Tried {size:,} images at once: {'they fit' if ran else 'memory ran out'}")
+        sys.stdout.flush()
+
+    found = find_batch(network, data, recipe, tick=tick)
+    say(str(found))
+    return found.size
 
 
 def concluded(folder: Path | None, done: Done, data: Splits) -> None:

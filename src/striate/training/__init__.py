@@ -1,5 +1,6 @@
 """Training as a stream of events, from a recipe that is data; gone on with where it was cut off."""
 
+from striate.training.batch import Batch, find_batch
 from striate.training.events import (
     Checkpoint,
     Control,
@@ -23,6 +24,7 @@ from striate.training.sanity import Sanity, at_start, find_rate, first_flow, ove
 
 __all__ = [
     "RECIPES",
+    "Batch",
     "Checkpoint",
     "Control",
     "Done",
@@ -40,6 +42,7 @@ __all__ = [
     "Warning",
     "as_line",
     "at_start",
+    "find_batch",
     "find_rate",
     "first_flow",
     "fit",

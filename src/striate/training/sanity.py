@@ -141,7 +141,7 @@ def overfit(model: nn.Module, data: Splits, recipe: Recipe | None = None, steps:
         x, y = next(batches)
         near, optimiser = NEAR * log(len(course.learnt.classes)), optimizer(course.model, course.recipe)
         while len(losses) <= steps:
-            losses.append(_step(course, optimiser, x, y, recipe.lr))
+            losses.append(stepped(course, optimiser, x, y, recipe.lr))
             if losses[-1] <= near or not isfinite(losses[-1]):
                 break
     learnt, text = losses[-1] <= near, ""
@@ -162,7 +162,7 @@ def find_rate(model: nn.Module, data: Splits, recipe: Recipe | None = None, step
         optimiser = optimizer(course.model, course.recipe)
         for step in range(steps):
             rate = LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1))
-            loss = _step(course, optimiser, *next(batches), rate)
+            loss = stepped(course, optimiser, *next(batches), rate)
             if isfinite(loss):
                 rates.append(rate)
                 losses.append(loss)
@@ -206,7 +206,7 @@ def first_flow(model: nn.Module, data: Splits, recipe: Recipe | None = None, ste
         for step in range(1, steps + 1):
             before, (x, y) = weights(course.model), next(batches)
             with looking(course.model) as look:
-                loss = _step(course, optimiser, x, y, recipe.lr * step / steps)
+                loss = stepped(course, optimiser, x, y, recipe.lr * step / steps)
             found.append(measured(look, before))
             if not isfinite(loss):
                 break
@@ -241,7 +241,7 @@ def _outputs(course: Lesson, x: Tensor) -> Any:
         return course.model(x)
 
 
-def _step(course: Lesson, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor, lr: float) -> float:
+def stepped(course: Lesson, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor, lr: float) -> float:
     """One step, as `train` makes it; the loss before it. The gradients stay until the next."""
     counts = class_weights(course.learnt.labels, len(course.learnt.classes), course.recipe)
     for group in optimiser.param_groups:
