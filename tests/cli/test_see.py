@@ -22,12 +22,16 @@ from PIL import Image
 
 import striate as face
 from striate.blueprint import Refusal
-from striate.cli import see, verbs
+from striate.cli import see, see_report, verbs
 from striate.data import open_data
-from striate.visualize.views import VIEWS
+from striate.visualize.pointing_drawn import Pointed, draw_pointing
+from striate.visualize.views import VIEWS, view
 from striate.visualize.wanted import View, Wanted
 
 LENET = "lenet5-mnist"
+DRAWN = draw_pointing(
+    {"a": 0.5}, [Pointed(torch.zeros(1, 8, 8).byte(), "a", torch.zeros(0, 4), (1, 1), False)], "", "", ()
+)
 GIVEN = {  # what a view needs or takes, as it is typed
     "image": ["7.png"],
     "data": ["--data", "digits", "--images", "24"],
@@ -250,7 +254,7 @@ def test_a_report_is_one_file_that_needs_nothing(here: Path) -> None:
     assert not {"script", "link", "iframe", "b", "i"} & {tag for tag, _ in read.tags}
     sources = [attributes["src"] or "" for tag, attributes in read.tags if tag == "img"]
     assert len(sources) == 3
-    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert all(source.startswith("data:image/webp;base64,") for source in sources)
     for source in sources:
         Image.open(BytesIO(b64decode(source.partition(",")[2]))).verify()
     assert all(attributes["alt"] for tag, attributes in read.tags if tag == "img")
@@ -266,9 +270,9 @@ def test_a_report_has_what_can_be_shown_and_no_more(here: Path, monkeypatch: pyt
     def made(name: str, of: Wanted) -> View:
         if name == "filters":
             raise Refusal("Cannot see filters: the network has none.")
-        return View(b"", {"of": of.image}, name) if name != "field" else View(b"PNG", {}, name)
+        return View(b"", {"of": of.image}, name) if name != "field" else View(DRAWN, {}, name)
 
-    monkeypatch.setattr(see, "view", made)
+    monkeypatch.setattr(see_report, "view", made)
     done = striate(LENET, "7.png", "4.png", "--report", "out.html", "--json")
     assert done.exit_code == 0, done.output
     shown = [(one["show"], one.get("image")) for one in json.loads(done.stdout)["sections"]]
@@ -277,6 +281,46 @@ def test_a_report_has_what_can_be_shown_and_no_more(here: Path, monkeypatch: pyt
     rest = [name for name, kind in VIEWS.items() if not kind.needs]
     assert [name for name, _ in shown[2 * len(of_image) :]] == rest
     assert "Cannot see filters: the network has none." in Path("out.html").read_text()
+
+
+def test_a_report_that_was_stopped_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [LENET, "7.png", "--report", "out.html", "--only", "page,filters,field"]
+    drawn, stop = list[str](), "field"
+
+    def made(name: str, of: Wanted) -> View:
+        drawn.append(name)
+        if name == stop:
+            raise KeyboardInterrupt
+        return view(name, of)
+
+    monkeypatch.setattr(see_report, "view", made)
+    done = striate(*words)
+    assert (done.exit_code, drawn, files(here)) == (130, ["page", "filters", "field"], {"out.parts"})
+    assert [line for line in done.stderr.splitlines() if line] == [
+        "out.parts/ keeps what is done.", "1 of 3: What it sees in the image …", "2 of 3: Its filters …",
+        "3 of 3: What a unit sees of the image …", "Stopped.",
+    ]  # fmt: skip
+    stop = ""
+    drawn.clear()
+    done = striate(*words, "--json")
+    assert (done.exit_code, drawn, files(here)) == (0, ["field"], {"out.html"})
+    assert done.stderr.splitlines()[:2] == [
+        "Going on from what out.parts/ has.", "1 of 3: What it sees in the image, as it was",
+    ]  # fmt: skip
+    Path("out.html").rename("first.html")
+    drawn.clear()
+    anew = striate(*words, "--json")
+    assert drawn == ["page", "filters", "field"]  # nothing of a report that is done is left
+    assert json.loads(done.stdout) == json.loads(anew.stdout)
+    assert Path("out.html").read_bytes() == Path("first.html").read_bytes()
+
+
+def test_a_report_of_images_of_which_one_cannot_be_read(here: Path) -> None:
+    Path("no.png").write_text("no")
+    done = striate(LENET, "no.png", "7.png", "--report", "out.html", "--only", "activations,filters,field", "--json")
+    assert done.exit_code == 2
+    shown = [(one["show"], one.get("image")) for one in json.loads(done.stdout)["sections"]]
+    assert shown == [("activations", "7.png"), ("filters", None), ("field", None)]
 
 
 def test_a_surface_that_was_stopped_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +370,7 @@ def test_rows_of_another_seed_stay(here: Path) -> None:
 
 def test_json_has_no_nan() -> None:
     said = {"a": [1.5, float("nan"), {"b": (float("inf"), 2)}], "c": "nan"}
-    assert see.finite(said) == {"a": [1.5, None, {"b": [None, 2]}], "c": "nan"}
+    assert see_report.finite(said) == {"a": [1.5, None, {"b": [None, 2]}], "c": "nan"}
 
 
 def test_help(golden: Callable[[str, str], None]) -> None:

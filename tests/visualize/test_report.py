@@ -5,17 +5,33 @@ from __future__ import annotations
 import re
 from importlib import import_module
 from inspect import signature
+from io import BytesIO
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from striate import visualize
 from striate.blueprint import NotFound, Refusal
 from striate.nn.build import Network
-from striate.visualize.report import Section, report
+from striate.visualize.report import Section, lean, report
 from striate.visualize.views import NEEDED, VIEWS, lacking, view
 from striate.visualize.wanted import Wanted
 
-PNG = b"\x89PNG\r\n\x1a\nno picture"
+
+def picture(photo: bool, side: int = 200) -> bytes:
+    """A chart, or what is as rich as a photo: smooth, with a little noise."""
+    rows, columns = np.mgrid[:side, :side] / side
+    waves = 30 * np.sin(90 * rows * columns)
+    smooth = np.stack([200 * rows, 200 * columns, 100 * (rows + columns)], 2) + waves[..., None] + 30
+    smooth += np.random.default_rng(0).normal(0, 1, smooth.shape)
+    chart = np.where((np.abs(rows - columns) < 0.02)[..., None], [200, 40, 0], 255)
+    file = BytesIO()
+    Image.fromarray((smooth if photo else chart).clip(0, 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+PNG = picture(photo=False)
 PAYLOAD = '"><script>alert(1)</script>\x1b[31m'
 
 
@@ -30,7 +46,7 @@ def test_whatever_names_say_is_text() -> None:
 def test_a_section_has_its_picture_and_how_it_is_read_or_why_not() -> None:
     one = Section("Filters", "How to read.", "A paper", PNG, "In a line.")
     page = report("Net", ["a fact"], [one, Section("Loss", "", "", why="No data.")])
-    assert page.count("<img ") == page.count("data:image/png;base64,") == 1
+    assert page.count("<img ") == page.count("data:image/webp;base64,") == 1
     for text in ("<h1>Net</h1>", "a fact", "How to read.", "In a line.", "A paper", "No data."):
         assert text in page
     assert [*re.findall(r'href="#(s\d)"', page)] == [*re.findall(r'section id="(s\d)"', page)] == ["s0", "s1"]
@@ -40,6 +56,25 @@ def test_a_section_has_its_picture_and_how_it_is_read_or_why_not() -> None:
     assert (twice.count("No data."), "Loss, Flow" in twice) == (1, True)
     assert "<details>" not in page
     assert "<details>" in report("Net", [], [one._replace(line="a\n" * 9)])
+
+
+def test_pictures_are_small_and_look_the_same() -> None:
+    """Of a chart to the bit, of a photo to the eye."""
+    for photo in (False, True):
+        png = picture(photo)
+        kind, small = lean(png)
+        before, after = (np.asarray(Image.open(BytesIO(one)).convert("RGB"), np.float64) for one in (png, small))
+        apart = np.sqrt(np.square(before - after).mean())
+        assert kind == "webp"
+        if photo:
+            assert len(small) < len(png) / 4
+            assert apart < 2  # of 255
+        else:
+            assert len(small) < len(png)
+            assert apart == 0
+    dot = BytesIO()
+    Image.new("P", (1, 1)).save(dot, "PNG")
+    assert len(lean(dot.getvalue())[1]) <= len(dot.getvalue())
 
 
 @pytest.mark.parametrize("name", VIEWS)

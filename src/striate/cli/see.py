@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
-from itertools import count
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from striate.blueprint.refusal import CannotRead, CannotWrite, NotFound, Refusal
-from striate.blueprint.said import visible
 from striate.cli.output import say
-from striate.visualize.views import VIEWS, complete, find, lacking, view
+from striate.visualize.views import VIEWS, complete, find, view
 
 if TYPE_CHECKING:
-    from striate.visualize.report import Section
-    from striate.visualize.wanted import View, Wanted
+    from striate.visualize.wanted import Wanted
 
 EXAMPLES = """\b
 Examples:
@@ -49,8 +43,8 @@ What can be shown:
 
 MODEL is a model file, a run's folder, the name of one that comes along, or a network of the zoo, with --weights a file.
 A unit is a layer (layer3.2), a channel of it (conv2:17), one cell of that (conv2:17@3,5) or a class (out:collie).
-What is there stays: NAME-2 is made. An image that cannot be read is named on stderr, the others are made, and the exit
-code is then 2.
+What is there stays: NAME-2 is made. A report or a surface that was stopped goes on with the same command. An image
+that cannot be read is named on stderr, the others are made, and the exit code is then 2.
 """
 DRAWN = (".png", ".html")
 OPTIONS = (  # as `Wanted` calls them
@@ -107,6 +101,7 @@ def command(
     for network in (model, *([said["other"]] if said["other"] else [])):
         _named(network)
     _checked(images, show, report, only, out, asked)
+    from striate.cli.see_report import reported
     from striate.visualize.wanted import Other, Wanted, opened
 
     network, name = _opened(model, weights)
@@ -115,7 +110,7 @@ def command(
         asked["other"] = Other(*_opened(asked["other"], None))
     of = Wanted(network, name, data=data, progress=_progress, **asked)
     if report:
-        sys.exit(_report(of, images, only.split(",") if only else None, report, as_json))
+        sys.exit(reported(of, images, only.split(",") if only else [], report, as_json))
     unread = 0
     for image in images or [""]:
         try:
@@ -203,6 +198,10 @@ def _progress(what: str, total: int, noun: str) -> AbstractContextManager[Any]:
 def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
     """One thing, drawn into a file."""
     from striate.blueprint.files import write_atomically
+    from striate.cli.see_report import facts, finite, unclaimed
+    from striate.visualize.parts import taken_away
+    from striate.visualize.report import Section
+    from striate.visualize.report import report as made
 
     stem = Path(of.image).stem if of.image else of.name.partition("(")[0].strip()
     own = Path(f"{stem}-{'seen' if name == 'page' else name}.png")
@@ -212,14 +211,15 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
     shown = view(name, of._replace(folder=rows))
     path = unclaimed(wanted)
     if path.suffix.lower() == ".html":
-        from striate.visualize.report import Section, report
-
         kind = VIEWS[name]
         section = Section(kind.title, kind.read, kind.source, shown.png, shown.line)
-        write_atomically(path, report(of.title, facts(of), [section]))
+        write_atomically(path, made(of.title, facts(of), [section]))
     else:
         write_atomically(path, shown.png)
-    _done_with(rows, shown)
+    taken_away(shown.kept)
+    with suppress(OSError):  # rows of another seed are there
+        if rows:
+            rows.rmdir()
     if as_json:
         said = {"model": of.name, **({"image": of.image} if of.image else {}), "show": name, "file": str(path)}
         say(json.dumps(finite({**said, **shown.facts}), ensure_ascii=False))
@@ -239,15 +239,6 @@ def _rows(of: Wanted, name: str, out: Path) -> Path | None:
     return rows
 
 
-def _done_with(rows: Path | None, shown: View) -> None:
-    """What this view kept there is for nothing now; what others did, of another seed, stays."""
-    for folder in shown.kept:
-        shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):
-        if rows:
-            rows.rmdir()
-
-
 def _heeded(name: str, asked: Iterable[str], images: Sequence[str]) -> None:
     """Raises Refusal for an option, or an image, that would not be heeded."""
     kind = VIEWS[name]
@@ -257,82 +248,3 @@ def _heeded(name: str, asked: Iterable[str], images: Sequence[str]) -> None:
         raise Refusal(f"Cannot use --{beyond[0]} with --show {name}.", ways=f"It takes {takes}.")
     if images and "image" not in heeded:
         raise Refusal(f"Cannot show {name} of {images[0]}: it is of the network.", ways=f"Without {images[0]}.")
-
-
-def unclaimed(path: Path) -> Path:
-    """The path, or NAME-2, NAME-3, … where that is taken."""
-    if os.path.exists(path) and not path.is_file():  # a pipe, a device
-        return path
-    places = (path if n == 1 else path.with_name(f"{path.stem}-{n}{path.suffix}") for n in count(1))
-    return next(place for place in places if not os.path.lexists(place))
-
-
-def finite(value: Any) -> Any:
-    """For JSON, which has no NaN and no infinity: null."""
-    if isinstance(value, dict):
-        return {name: finite(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(one) for one in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
-
-
-def facts(of: Wanted) -> list[str]:
-    """What a report says of the network above everything else."""
-    model: Any = of.model
-    learnt = model.metadata.get("provenance") or {}
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    lines = [f"{of.name}: {parameters:,} parameters, reads {model.graph.volume}"]
-    lines += [f"Learnt from {learnt['data']}, {learnt.get('examples', 0):,} images"] if learnt.get("data") else []
-    lines += [f"Looked at with {of.data.name}"] if of.data else []
-    return lines
-
-
-def _report(of: Wanted, images: tuple[str, ...], only: list[str] | None, path: Path, as_json: bool) -> int:
-    """All of it in one file; what cannot be shown says why in its place. Gives the exit code."""
-    from striate.blueprint.files import write_atomically
-    from striate.visualize.report import report
-
-    sections: list[Section] = []
-    unread, told = set[str](), list[dict[str, Any]]()
-    for name, kind in VIEWS.items():
-        if (name not in only) if only else kind.alone:
-            continue
-        for image in images if "image" in kind.needs else images[:1] or [""]:
-            if image not in unread:
-                _section(of._replace(image=image), name, len(images) > 1, bool(only), sections, unread, told)
-    if not any(section.png for section in sections):
-        raise Refusal(
-            "Cannot report anything: nothing could be drawn.", ways="With an image, or --data, there is more."
-        )
-    place = unclaimed(path)
-    title = f"Inside {of.name}" + (f", with {images[0]}" if len(images) == 1 else "")
-    write_atomically(place, report(title, facts(of), sections))
-    if as_json:
-        say(json.dumps(finite({"model": of.name, "file": str(place), "sections": told}), ensure_ascii=False))
-    else:
-        drawn = [section.title for section in sections if section.png]
-        say(f"{place}: {len(drawn)} pictures, {place.stat().st_size / 1e6:.1f} MB")
-    return 2 if unread else 0
-
-
-def _section(
-    of: Wanted, name: str, several: bool, asked: bool, sections: list[Section], unread: set[str], told: list[Any]
-) -> None:
-    from striate.visualize.report import Section
-
-    kind = VIEWS[name]
-    title = f"{kind.title}: {Path(of.image).name}" if several and "image" in kind.needs else kind.title
-    if lacking(name, of) and not asked:
-        return
-    say(f"{title} …", err=True)
-    try:
-        shown = view(name, of)
-    except CannotRead as refusal:
-        say(str(refusal), err=True)
-        unread.add(of.image)
-    except Refusal as refusal:
-        sections.append(Section(title, kind.read, kind.source, why=visible(str(refusal), "\n")))
-        told.append({"show": name, "why": refusal.fact})
-    else:
-        sections.append(Section(title, kind.read, kind.source, shown.png, shown.line))
-        told.append({"show": name, **({"image": of.image} if "image" in kind.needs else {}), **shown.facts})

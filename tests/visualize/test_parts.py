@@ -1,0 +1,72 @@
+"""Parts of a report: found again for the same, and only for the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import striate
+from striate.data import Images, Splits
+from striate.nn.build import Network
+from striate.visualize.parts import Parts
+from striate.visualize.wanted import Data, Other, View, Wanted
+
+SHOWN = View(b"\x89PNG...", {"a": [1, 2.5, None], "b": {"c": "é"}}, "in a line")
+
+
+@pytest.fixture
+def of(lenet: Network, tmp_path: Path) -> Wanted:
+    Image.new("L", (32, 32)).save(tmp_path / "a.png")
+    some = Images(torch.zeros(3, 1, 32, 32, dtype=torch.uint8), torch.tensor([0, 1, 2]), ("0", "1", "2"), "some")
+    return Wanted(lenet, "net", str(tmp_path / "a.png"), Data("some", Splits(some, some, None)))  # type: ignore[arg-type]
+
+
+def test_what_is_kept_comes_back(of: Wanted, tmp_path: Path) -> None:
+    parts = Parts.beside(tmp_path / "out.html", of)
+    place = parts.of("page", of)
+    assert parts.kept(place) is None
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    parts.keep(place, SHOWN._replace(kept=(rows,)))
+    assert not rows.exists()
+    assert parts.kept(place) == SHOWN
+    assert place.parent == tmp_path / "out.parts"
+    (place.parent / "theirs").touch()
+    parts.done_with([place])
+    assert [path.name for path in place.parent.iterdir()] == ["theirs"]
+    (place.parent / "theirs").unlink()
+    parts.done_with([place])
+    assert not place.parent.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"png": 3, "facts": {}, "line": ""}', '{"png": "é", "line": ""}'])
+def test_what_cannot_be_read_is_as_if_it_were_not(text: str, of: Wanted, tmp_path: Path) -> None:
+    parts = Parts.beside(tmp_path / "out.html", of)
+    place = parts.of("page", of)
+    place.parent.mkdir()
+    place.write_text(text)
+    assert parts.kept(place) is None
+
+
+def test_whatever_is_another_has_another_place(of: Wanted, tmp_path: Path) -> None:
+    def place(of: Wanted, view: str = "page") -> Path:
+        return Parts.beside(tmp_path / "out.html", of).of(view, of)
+
+    assert of.data
+    first = place(of)
+    assert place(of) == first
+    other = striate.load("lenet5-mnist")
+    with torch.no_grad():
+        next(other.parameters()).view(-1)[0] += 1
+    pixels = of.data.splits.test.pixels.clone()  # type: ignore[union-attr]
+    pixels[1, 0, 3, 4] = 1
+    changed = Images(pixels, *(getattr(of.data.splits.test, n) for n in ("labels", "classes", "source")))
+    data = of.data._replace(splits=Splits(of.data.splits.train, changed, None))  # type: ignore[arg-type]
+    changes = [{"model": other}, {"data": data}, {"data": None}, {"unit": "conv1:2"}, {"points": 3}, {"seed": 1}]
+    changes += [{"other": Other(of.model, "b")}, {"other": Other(other, "b")}, {"target": 1}, {"name": "n"}]
+    places = [place(of._replace(**change)) for change in changes] + [place(of, "filters")]
+    Image.new("L", (32, 32), 9).save(of.image)
+    assert len({first, *places, place(of)}) == len(places) + 2
