@@ -10,7 +10,7 @@ from PIL import Image
 
 from small import network
 from striate import nn
-from striate.blueprint import CannotLoad, CannotRead, CannotTrain
+from striate.blueprint import Activation, CannotLoad, CannotRead, CannotTrain, Linear, Seq
 from striate.data import Splits
 from striate.judging import evaluate, predictor
 
@@ -35,6 +35,18 @@ def test_probabilities_fall_and_add_up(learnt: Path, digits: Splits) -> None:
     assert sum(shares) == pytest.approx(1)
     assert {label for label, _ in found} == set("0123456789")
     assert len(predictor(learnt)(digits.test.pixels[:1])[0]) == 5
+
+
+def test_a_network_that_ends_in_a_soft_max_says_what_comes_out_of_it(digits: Splits) -> None:
+    torch.manual_seed(0)
+    model = nn.build(Seq(fc=Linear(10), out=Activation("softmax")), "1x8x8").eval()
+    model.metadata |= {"classes": list("0123456789"), "preprocessing": digits.preprocessing.to_json()}
+    pixels = digits.test.pixels[:3]
+    said = model(digits.preprocessing.normalise(pixels, torch.device("cpu"))).detach()
+    for row, found in zip(said, predictor(model, top=10)(pixels), strict=True):
+        assert {label: pytest.approx(p, abs=1e-6) for label, p in found} == dict(
+            zip("0123456789", row.tolist(), strict=True)
+        )
 
 
 def test_a_colour_photo_of_any_size_is_brought_to_what_the_model_reads(learnt: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from striate.blueprint import CannotLoad, CannotTrain
 from striate.blueprint.modelfile import model_file
 from striate.data import read_image
-from striate.judging.metrics import classes_of, main_way_out, preprocessing_of
+from striate.judging.trained import answer, classes_of, preprocessing_of
 
 
 class Prediction(NamedTuple):
@@ -41,7 +41,7 @@ def predictor(
                 [rule.prepare(read_image(Path(path), rule.channels, rule.covered).unsqueeze(0)) for path in images]
             )
         network.eval()
-        shares = main_way_out(network(rule.normalise(pixels, device))).float().softmax(1)
+        shares = answer(network, rule.normalise(pixels, device)).softmax(1)
         if shares.shape[1:] != (len(classes),):
             told = "×".join(map(str, shares.shape[1:]))
             raise CannotTrain(f"Cannot name what this model tells apart: {told} outputs, {len(classes)} classes.")
