@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 WIDE, DPI = 5.0, 200  # inches; on a phone a point is then about a pixel
 HEAT, SIGNED = "inferno", "PuOr_r"
+COMPRESSED = 4  # of 9: nearly as small as at 6, in half the time
 OVER = 0.55  # how much of an image the heat covers
 
 
@@ -37,10 +39,16 @@ def canvas(width: float, height: float, title: str = "") -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    picture = BytesIO()
+    """As it is drawn, opaque."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    assert isinstance(figure.canvas, FigureCanvasAgg)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.savefig(picture, format="png", metadata={"Software": None})
+        figure.canvas.draw()
+    picture, pixels = BytesIO(), np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    Image.fromarray(pixels).save(picture, "PNG", compress_level=COMPRESSED, dpi=(DPI, DPI))
     return picture.getvalue()
 
 

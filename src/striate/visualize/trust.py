@@ -70,9 +70,9 @@ def curves(
         for done, (image, values, target) in enumerate(zip(images, heat.values, heat.targets, strict=True), 1):
             emptied, blurred = torch.full_like(image, fill), blur(image[None])[0]
             orders = [_order(v, chance) for v in (values, *(_elsewhere(values, chance) for _ in range(random)))]
-            deleted = [_shares(model, image, emptied, o, target, shares, at_once) for o in orders]
-            inserted = [_shares(model, blurred, image, o, target, shares, at_once) for o in orders]
-            found.append([deleted[0], inserted[0], torch.stack(deleted[1:]).mean(0), torch.stack(inserted[1:]).mean(0)])
+            ways = [_Way(before, after, o) for before, after in ((image, emptied), (blurred, image)) for o in orders]
+            deleted, inserted = _followed(model, ways, int(target), shares, at_once).chunk(2)
+            found.append([deleted[0], inserted[0], deleted[1:].mean(0), inserted[1:].mean(0)])
             tick(done)
     return Curves(shares, *(torch.stack(column) for column in zip(*found, strict=True)))
 
@@ -97,18 +97,34 @@ def _order(values: Tensor, chance: torch.Generator) -> Tensor:
     return places.view(values.shape)
 
 
-def _shares(
-    model: nn.Module, before: Tensor, after: Tensor, order: Tensor, target: Tensor, shares: Tensor, at_once: int | None
-) -> Tensor:
-    """The class's probability while more and more of an image C×H×W, the first in order, is as after."""
-    many = (shares * order.numel()).round().long()
-    few = at_a_time(order.numel(), at_once)
-    found = []
-    for part in many.split(few):
-        changed = (order < part.view(-1, 1, 1)).to(before.device)[:, None]
-        asked = ask(model, torch.where(changed, after, before).contiguous(memory_format=torch.channels_last), None)
-        found.append(asked.scores.softmax(1)[:, int(target)].cpu())
-    return torch.cat(found)
+class _Way(NamedTuple):
+    """From one image, C×H×W, to another, pixel by pixel, the first in order first."""
+
+    before: Tensor
+    after: Tensor
+    order: Tensor
+
+
+def _followed(model: nn.Module, ways: Sequence[_Way], target: int, shares: Tensor, at_once: int | None) -> Tensor:
+    """The class's probability along several ways, at these shares of the pixels: float32 ways×shares. Images that begin
+    or end several ways are asked once.
+    """
+    whole = ways[0].order.numel()
+    ends = {id(way.before): (way, 0) for way in ways} | {id(way.after): (way, whole) for way in ways}
+    within = [(way, int(count)) for way in ways for count in (shares[1:-1] * whole).round().tolist()]
+    asked, few, found = [*ends.values(), *within], at_a_time(whole, at_once), list[Tensor]()
+    for start in range(0, len(asked), few):
+        images = torch.stack([_changed(way, count) for way, count in asked[start : start + few]])
+        scores = ask(model, images.contiguous(memory_format=torch.channels_last), None).scores
+        found.append(scores.softmax(1)[:, target].cpu())
+    shared, between = torch.cat(found).split([len(ends), len(within)])
+    at = dict(zip(ends, shared, strict=True))
+    first, last = (torch.stack([at[id(getattr(way, end))] for way in ways])[:, None] for end in ("before", "after"))
+    return torch.cat([first, between.view(len(ways), len(shares) - 2), last], 1)
+
+
+def _changed(way: _Way, count: int) -> Tensor:
+    return torch.where((way.order < count).to(way.before.device), way.after, way.before)
 
 
 def blur(x: Tensor, deviation: float = BLUR) -> Tensor:
