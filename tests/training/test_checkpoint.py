@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load, save
+from torch import Tensor
 
 from striate.blueprint import CannotWrite
 from striate.training import checkpoint
-from striate.training.checkpoint import Writer, listed, write
+from striate.training.checkpoint import Copy, Writer, listed, write
 
 TENSORS = {
-    "b.weight": torch.randn(3, 5, 2, 2),
+    "b.weight": torch.randn(3, 5, 2, 2).to(memory_format=torch.channels_last),
     "a.count": torch.tensor(7),
     "half": torch.randn(4).half(),
     "brain": torch.randn(3).bfloat16(),
@@ -26,10 +27,14 @@ TENSORS = {
 }
 
 
+def copy(tensors: dict[str, Tensor]) -> Copy:
+    return Copy(tensors).of(tensors)
+
+
 def test_it_is_the_file_that_the_library_would_write(tmp_path: Path) -> None:
-    path = write(tmp_path, 12, TENSORS, {"said": "grün"}).path
+    path = write(tmp_path, 12, copy(TENSORS), {"said": "grün"}).path
     content = path.read_bytes()
-    theirs = load(save(TENSORS, {"striate": ""}))
+    theirs = load(save({name: tensor.contiguous() for name, tensor in TENSORS.items()}, {"striate": ""}))
     assert load(content).keys() == theirs.keys()
     for name, tensor in load(content).items():
         assert tensor.dtype == TENSORS[name].dtype
@@ -39,7 +44,7 @@ def test_it_is_the_file_that_the_library_would_write(tmp_path: Path) -> None:
 
 def test_the_two_newest_stay(tmp_path: Path) -> None:
     for step in (3, 10, 200):
-        write(tmp_path, step, TENSORS, {})
+        write(tmp_path, step, copy(TENSORS), {})
     assert [int(path.name.partition("-")[0]) for path in listed(tmp_path)] == [200, 10]
 
 
@@ -77,8 +82,8 @@ def test_a_disk_that_fails_is_heard_of_at_the_next_look(tmp_path: Path, monkeypa
 
 
 def test_what_is_not_finite_is_not_written(tmp_path: Path) -> None:
-    assert write(tmp_path, 1, {"model.a": torch.ones(3)}, {}) is not None
+    assert write(tmp_path, 1, copy({"model.a": torch.ones(3)}), {}) is not None
     for value in (torch.nan, torch.inf):
-        assert write(tmp_path, 2, {"model.a": torch.tensor([1.0, value])}, {}) is None
+        assert write(tmp_path, 2, copy({"model.a": torch.tensor([1.0, value])}), {}) is None
     assert [path.name[:10] for path in listed(tmp_path)] == ["0000000001"], "what can be gone on from still stands"
-    assert write(tmp_path, 3, {"model.a": torch.ones(3), "optimizer.0.exp_avg": torch.tensor([torch.inf])}, {})
+    assert write(tmp_path, 3, copy({"model.a": torch.ones(3), "optimizer.0.exp_avg": torch.tensor([torch.inf])}), {})

@@ -27,6 +27,7 @@ from striate.training.events import Checkpoint
 
 FOLDER = "checkpoints"
 FORMAT = 1
+CHUNK = 1 << 20  # bytes that are still in the cache when they are written, since their digest was just taken
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
 DIGITS = 32  # of the digest, in a name
 HALVES = {torch.float16: "F16", torch.bfloat16: "BF16"}
@@ -48,18 +49,18 @@ def listed(folder: Path) -> list[Path]:
     return sorted((folder / FOLDER).glob("*-*.safetensors"), reverse=True)
 
 
-def write(folder: Path, step: int, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> Checkpoint | None:
+def write(folder: Path, step: int, copy: Copy, said: Mapping[str, Any]) -> Checkpoint | None:
     """On the disk when it returns; those older than the one before are gone then. None, and nothing is written, where a
     weight or statistic is not finite: nobody could go on from there. Raises CannotWrite.
     """
-    if not all(_finite(tensor) for name, tensor in tensors.items() if not name.startswith("optimizer.")):
+    if not all(_finite(tensor) for name, tensor in copy.tensors.items() if not name.startswith("optimizer.")):
         return None
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
-    text, digest = json.dumps({"format": FORMAT, **said}, ensure_ascii=False), hashlib.sha256()
+    digest = hashlib.sha256()
 
     def counted() -> Iterator[bytes | memoryview]:
-        for part in _parts(tensors, text):
+        for part in copy.parts({"format": FORMAT, **said}):
             digest.update(part)
             yield part
 
@@ -83,26 +84,41 @@ def _finite(tensor: Tensor) -> bool:
     return all(isfinite(end) for end in torch.stack(torch.aminmax(tensor)).tolist())
 
 
-def _parts(tensors: Mapping[str, Tensor], said: str) -> Iterator[bytes | memoryview]:
-    """A .safetensors file: 8 bytes of length, the header, the tensors one after the other, row by row, whatever their
-    layout. The library's own `save` gives the same, and holds the interpreter's lock while it copies all of it: the
-    training would wait.
+class Copy:
+    """Room for tensors like these as a .safetensors file has them: one after the other, row by row, whatever their own
+    layout. It is kept from one checkpoint to the next: fresh pages would take longer than the copying. The library's
+    `save` gives the same file, and holds the interpreter's lock while it copies: the training would wait.
     """
-    header: dict[str, Any] = {"__metadata__": {"striate": said}}
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))  # each begins where it may
-    at = 0
-    for name, tensor in ordered:
-        header[name] = {
-            "dtype": TYPES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [at, at + tensor.nbytes],
-        }
-        at += tensor.nbytes
-    text = json.dumps(header, ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little") + text
-    for _, tensor in ordered:
-        yield tensor.reshape(-1).view(torch.uint8).numpy().data
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        ordered = sorted(
+            tensors.items(), key=lambda item: (-item[1].element_size(), item[0])
+        )  # each begins where it may
+        self._bytes = torch.empty(sum(tensor.nbytes for _, tensor in ordered), dtype=torch.uint8)
+        self._header: dict[str, Any] = {}
+        self.tensors: dict[str, Tensor] = {}
+        end = 0
+        for name, tensor in ordered:
+            start, end = end, end + tensor.nbytes
+            shape, kind = list(tensor.shape), tensor.dtype
+            self._header[name] = {"dtype": TYPES[kind], "shape": shape, "data_offsets": [start, end]}
+            self.tensors[name] = self._bytes[start:end].view(kind).view(shape)
+
+    @torch.no_grad()
+    def of(self, tensors: Mapping[str, Tensor]) -> Copy:
+        """Now with these tensors' numbers."""
+        torch._foreach_copy_([self.tensors[name] for name in tensors], list(tensors.values()))
+        return self
+
+    def parts(self, said: Mapping[str, Any]) -> Iterator[bytes | memoryview]:
+        """The file: 8 bytes of length, the header, the tensors."""
+        notes = {"striate": json.dumps(said, ensure_ascii=False)}
+        text = json.dumps({"__metadata__": notes, **self._header}, ensure_ascii=False).encode()
+        text += b" " * (-len(text) % 8)
+        yield len(text).to_bytes(8, "little") + text
+        content = self._bytes.numpy().data
+        for start in range(0, len(content), CHUNK):
+            yield content[start : start + CHUNK]
 
 
 def read(folder: Path) -> tuple[Snapshot | None, list[str]]:
@@ -146,8 +162,7 @@ def forget(folder: Path) -> None:
 class Writer:
     """Writes checkpoints beside the training, which gives a copy away and goes on. One at a time: the next waits.
 
-    The copy's memory is kept from one to the next: fresh pages would take longer than the copying. It is laid out as in
-    the file: all threads do that together sooner than one beside the training.
+    The copy is laid out as in the file: all threads do that together sooner than one beside the training.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -155,22 +170,20 @@ class Writer:
         # On one thread of its own: a second team of threads and the training's would wait for each other.
         self._pool = ThreadPoolExecutor(1, "checkpoint", torch.set_num_threads, (1,))
         self._under_way: Future[Checkpoint | None] | None = None
-        self._copies: dict[str, Tensor] = {}
+        self._copy: Copy | None = None
 
     @property
     def busy(self) -> bool:
         return self._under_way is not None and not self._under_way.done()
 
-    @torch.no_grad()
     def begin(
         self, step: int, tensors: Mapping[str, Tensor], said: Callable[[], Mapping[str, Any]]
     ) -> list[Checkpoint]:
         """Gives the checkpoint before, if this one had to wait for it. Raises what writing that raised."""
         before = self.finish()
-        if self._copies.keys() != tensors.keys():
-            self._copies = {name: torch.empty(tensor.shape, dtype=tensor.dtype) for name, tensor in tensors.items()}
-        torch._foreach_copy_([self._copies[name] for name in tensors], list(tensors.values()))
-        self._under_way = self._pool.submit(write, self.folder, step, self._copies, said())
+        if not self._copy or self._copy.tensors.keys() != tensors.keys():
+            self._copy = Copy(tensors)
+        self._under_way = self._pool.submit(write, self.folder, step, self._copy.of(tensors), said())
         torch.set_num_threads(torch.get_num_threads())  # what the pool's thread said of itself is for it alone
         return before
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -120,10 +120,15 @@ Event = Started | Step | Epoch | Flow | Kept | Checkpoint | Warning | Done
 EVENTS = {kind.__name__.lower(): kind for kind in get_args(Event)}
 
 
+# The line of a step, whose fields are numbers: json takes 30 us for it between two steps, with nothing in the caches.
+STEP = '{"event": "step", ' + ", ".join(f'"{field.name}": %({field.name})r' for field in fields(Step)) + "}"
+
+
 def as_line(event: Event) -> str:
     """The event as one line of JSON: {"event": "step", …}."""
-    fields = vars(event) if isinstance(event, Step) else asdict(event)  # of a step, every microsecond counts
-    said: dict[str, Any] = {"event": type(event).__name__.lower(), **fields}
+    if isinstance(event, Step):
+        return STEP % vars(event)
+    said: dict[str, Any] = {"event": type(event).__name__.lower(), **asdict(event)}
     return json.dumps(said, default=str, ensure_ascii=False)
 
 
@@ -172,5 +177,6 @@ class Control:
 
     def wait(self) -> bool:
         """Blocks while paused; False when it is time to stop."""
-        self._going.wait()
+        if not self._going.is_set():  # to ask is quicker than to wait for what is there
+            self._going.wait()
         return not self.stopped

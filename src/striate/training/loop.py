@@ -184,6 +184,7 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
     batches, counts = course.batches, class_weights(course.learnt.labels, len(course.learnt.classes), recipe)
     counts = counts.to(course.device) if counts is not None else None
     trained = [p for group in state.optimiser.param_groups for p in group["params"]]
+    mixed = torch.autocast(course.device.type, course.dtype, enabled=course.dtype != torch.float32)
     alarmed: set[tuple[str, str]] = set()
     quick = captured(course, joined, state.optimiser, counts)
     if not quick and (text := unasked(course)):
@@ -203,7 +204,7 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 yield from _read(run, state)
                 yield from _stopgap(run, state)
                 return
-            lr = control.lr or rate(recipe, state.step + 1, steps, cuts(recipe, held))
+            lr = float(control.lr or rate(recipe, state.step + 1, steps, cuts(recipe, held)))
             put(state.optimiser, lr)
             _draw(recipe.seed, state.step, ranks)
             looked = due and state.dealt + len(parts) >= len(batches)
@@ -223,7 +224,7 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 n = len(x)
                 if not n:  # of several processes one whose share could not be read: it weighs nothing, but takes part
                     x, y = x.new_zeros(2, *x.shape[1:]), y.new_zeros(2, *y.shape[1:])
-                with torch.autocast(course.device.type, course.dtype, enabled=course.dtype != torch.float32):
+                with mixed:
                     outputs = joined(x)
                 loss = loss_of(outputs, y, recipe, counts)
                 del outputs
