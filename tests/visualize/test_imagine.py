@@ -324,3 +324,24 @@ def test_the_sheet(lenet: Network, golden_picture: Callable[[str, bytes], None])
     tall = _tile(torch.zeros(1, 10, 4))[0, 0]
     assert tall.mean(0).tolist() == [1.0] * 29 + [0.0] * 38 + [1.0] * 29  # 3 of 10 cells on each side
     assert row({"photo": digits[0], "dream": digits[1]}).startswith(b"\x89PNG")
+
+
+def test_classes_with_signs_in_their_names(lenet: Network) -> None:
+    """Alone as they are, in a sum in quotes or by number; who leaves these out is told."""
+    kept = lenet.metadata
+    x = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    try:
+        lenet.metadata = {**kept, "classes": ["salt + pepper", "2 * x", *"cdefghij"]}
+        by_number = measured(lenet, x, "out:0")
+        assert torch.equal(measured(lenet, x, "out:salt + pepper"), by_number)
+        assert torch.equal(measured(lenet, x, 'out:"salt + pepper"'), by_number)
+        whole = measured(lenet, x, "out:0 - 0.5 * out:1")
+        assert torch.equal(measured(lenet, x, 'out:"salt + pepper" - 0.5 * out:"2 * x"'), whole)
+        with pytest.raises(NotFound) as refused:
+            measured(lenet, x, "out:salt + pepper - out:3")
+        assert refused.value.ways == (
+            'A class with a sign in its name is quoted in a sum: out:"salt + pepper"; or its number.'
+        )
+        assert [str(term) for term in objective('out:"a - b" - 2 * out:"c"').terms] == ['out:"a - b"', '-2 * out:"c"']
+    finally:
+        lenet.metadata = kept

@@ -154,3 +154,19 @@ def test_a_layer_that_did_not_run() -> None:
     with pytest.raises(Refusal, match="Cannot see spare: it did not run, or gave no tensor"):
         values(model, torch.randn(1, 3, 8, 8), ["spare"])
     assert known(model, "spare") == "spare"
+
+
+def test_a_class_in_quotes_is_its_name(lenet: Network) -> None:
+    """Also one that looks like a number, or like a cell."""
+    kept = lenet.metadata
+    try:
+        lenet.metadata = {**kept, "classes": ["7", "a + b", "x@1,2", 'say "so"', *"abcde", "last"]}
+        assert unit(lenet, 'out:"7"') == Unit("out", 0)
+        assert unit(lenet, "out:7") == Unit("out", 7)
+        assert unit(lenet, "out:a + b") == unit(lenet, 'out:"a + b"') == Unit("out", 1)
+        assert unit(lenet, 'out:"x@1,2"') == Unit("out", 2)
+        assert unit(lenet, 'out:say "so"') == Unit("out", 3)
+        with pytest.raises(NotFound, match='No class "8"'):
+            unit(lenet, 'out:"8"')
+    finally:
+        lenet.metadata = kept

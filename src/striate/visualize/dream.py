@@ -49,7 +49,7 @@ def dream(
     base = base.expand(1, rule.channels, -1, -1) if len(photo) == 1 else base
     if wanted is None:
         wanted = map_layer(model, torch.zeros(1, *rule.volume, device=like.device, dtype=like.dtype))
-    with looking(model, objective(wanted), rule, like, photo[0].numel(), framed=False) as looks:
+    with looking(model, objective(wanted, model), rule, like, photo[0].numel(), framed=False) as looks:
         gained = torch.zeros_like(base[:, :, :1, :1])
         for size in sizes:
             octave = F.interpolate(base, size, mode="bilinear", antialias=True)

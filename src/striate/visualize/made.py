@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from striate.data import read_image
 from striate.visualize.dream import dream
 from striate.visualize.exciting import exciting, patches
 from striate.visualize.images import batches
-from striate.visualize.imagine import imagine, measured
+from striate.visualize.imagine import imagine, measured, objective
 from striate.visualize.imagine.drawn import sheet
 from striate.visualize.style import restyle
 from striate.visualize.units import Unit
@@ -25,7 +24,6 @@ from striate.visualize.watching import OUT, values
 UNITS, STEPS, SIDE = 4, 128, 128  # of a layer, so many channels, quickly and small; of one unit alone, all it takes
 SEARCHED = 2_000  # images, for patches to be held against
 LONGEST = 512  # pixels of a photo's longer side
-SUM = re.compile(r"\s[+-]\s|\*")
 PATCHES, PATCH = 4, 64  # beside what was imagined; pixels
 
 
@@ -61,7 +59,8 @@ def imagine_view(of: Wanted) -> View:
 
 def _units(of: Wanted) -> dict[str, Unit | None]:
     """What is imagined, by the text that says it; a sum is no unit."""
-    if SUM.search(of.unit):
+    terms = objective(of.unit, of.model).terms if of.unit else ()
+    if len(terms) > 1 or any(term.weight != 1 for term in terms):
         return {of.unit: None}
     noise = torch.zeros(1, *of.rule.volume)
     unit = of.read_unit() if of.unit else Unit(of.chosen_layer(noise))

@@ -1,5 +1,5 @@
 """What can be looked at inside a network, as text: a layer `layer3.2`, one of its channels `conv2:17`, one cell of that
-`conv2:17@3,5`, a class `out:281` or `out:collie`.
+`conv2:17@3,5`, a class `out:281` or `out:collie`; in quotes `out:"7"` is the class of that name, whatever is in it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from striate.judging.trained import main_way_out
 from striate.nn.build import Network
 from striate.visualize.watching import OUT, layers, undisturbed, watched
 
-FORM = re.compile(r"(?P<layer>[^:@]*)(?::(?P<channel>[^@]*))?(?:@(?P<row>\d{1,9}),(?P<column>\d{1,9}))?")
+FORM = re.compile(r"""(?P<layer>[^:@]*)(?::(?P<channel>"[^"]*"|[^@]*))?(?:@(?P<row>\d{1,9}),(?P<column>\d{1,9}))?""")
+QUOTED = re.compile(r'"[^"]*"')
 POOLS = (
     nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.FractionalMaxPool2d, nn.LPPool2d,
 )  # fmt: skip
@@ -84,6 +85,7 @@ def _channel(model: nn.Module, layer: str, text: str) -> int:
         return int(text)
     classes = getattr(model, "metadata", {}).get("classes") or ()
     if layer == OUT and classes:
+        text = text[1:-1] if text not in classes and QUOTED.fullmatch(text) else text
         if text not in classes:
             raise NotFound("class", text, classes)
         return int(classes.index(text))

@@ -88,7 +88,7 @@ def imagine(
     Raises NotFound, CannotRead, CannotTrain (no rule, no room in memory), CannotMake (sizes out of bounds), Refusal (no
     gradient, nothing in the image changes it, not a number, an ascent that comes apart).
     """
-    wanted, rule = objective(wanted), rule or preprocessing_of(model)
+    wanted, rule = objective(wanted, model), rule or preprocessing_of(model)
     size, count = _sizes(size, count, start, rule)
     lr = usual_lr(size) if lr is None else lr
     if not 0 <= steps <= STEPS or not 0 < lr < float("inf"):
@@ -130,7 +130,7 @@ def measured(
     """How much images have of what is wanted, to hold what was imagined against: float32 N of x, N×C×H×W as the network
     reads them. `tick` is told of images done. Raises NotFound, CannotRead, Refusal.
     """
-    wanted, said = objective(wanted), list[Tensor]()
+    wanted, said = objective(wanted, model), list[Tensor]()
     units, done = wanted.units(model), 0
     like = next((p for p in model.parameters() if p.is_floating_point()), x)
     with torch.no_grad(), undisturbed(model), as_far_as(model, {unit.layer for unit in units} - {IMAGE}) as run:

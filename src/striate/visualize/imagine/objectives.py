@@ -14,11 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from striate.blueprint import CannotRead, Refusal
+from striate.blueprint import CannotRead, NotFound, Refusal
 from striate.visualize.units import Unit, unit
+from striate.visualize.watching import OUT
 
 IMAGE = ""  # the layer that the image itself is, float N×C×H×W in 0..1
 WEIGHTED = re.compile(r"(?P<weight>-?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)\s*\*\s*(?P<unit>.*)")
+SIGN = re.compile(r'\s([+-])\s(?=(?:[^"]*"[^"]*")*[^"]*$)')  # between units, not within quotes
 
 Score = Callable[[Tensor, Unit], Tensor]  # a layer's value, N×C×H×W or N×C, and what of it is meant -> N
 
@@ -63,7 +65,15 @@ class Objective:
 
     def units(self, model: nn.Module) -> tuple[Unit, ...]:
         """What its terms are about, in this model. Raises NotFound, CannotRead."""
-        return tuple(Unit(IMAGE) if term.unit == IMAGE else unit(model, term.unit) for term in self.terms)
+        try:
+            return tuple(Unit(IMAGE) if term.unit == IMAGE else unit(model, term.unit) for term in self.terms)
+        except NotFound as refusal:
+            names = getattr(model, "metadata", {}).get("classes") or ()
+            if len(self.terms) > 1 and (signed := [name for name in names if SIGN.search(name)]):
+                refusal.ways = (
+                    f'A class with a sign in its name is quoted in a sum: {OUT}:"{signed[0]}"; or its number.'
+                )
+            raise
 
     def scores(self, values: Mapping[str, Tensor], units: tuple[Unit, ...]) -> list[Tensor]:
         """Each term's score, N numbers, its weight not counted; `values` of the units' layers and of `IMAGE`."""
@@ -73,17 +83,18 @@ class Objective:
         return torch.stack([term.weight * score.float() for term, score in zip(self.terms, scores, strict=True)]).sum(0)
 
 
-def objective(text: str | Objective) -> Objective:
+def objective(text: str | Objective, model: nn.Module | None = None) -> Objective:
     """What excites a unit, as text: of a channel `conv2:17` the mean of its map, of a cell `conv2:17@3,5` or a class
     `out:collie` (before any soft-max) its value, of a whole layer `conv2` the mean square of its values (DeepDream's).
 
-    Sums are text, too: `conv2:17 + 0.5 * out:collie - conv2:3`. Raises CannotRead; names are read once there is a
-    model.
+    Sums are text, too: `conv2:17 + 0.5 * out:collie - conv2:3`. A class with such a sign in its name is a class all the
+    same where it is alone and the `model` is given; in a sum it is quoted, `out:"salt + pepper"`, or goes by its
+    number. Raises CannotRead; names are read once there is a model.
     """
     if isinstance(text, Objective):
         return text
     terms, sign = [], 1.0
-    for i, part in enumerate(re.split(r"\s([+-])\s", text.strip())):
+    for i, part in enumerate([text.strip()] if _class(model, text.strip()) else SIGN.split(text.strip())):
         if i % 2:
             sign = 1.0 if part == "+" else -1.0
             continue
@@ -93,6 +104,11 @@ def objective(text: str | Objective) -> Objective:
             raise CannotRead(f'Cannot read "{text}" as what an image is made for.', ways="conv2:17 + 0.5 * out:3")
         terms.append(Term(name, _excitement, weight=sign * weight))
     return Objective(tuple(terms))
+
+
+def _class(model: nn.Module | None, text: str) -> bool:
+    layer, _, name = text.partition(":")
+    return layer == OUT and name in (getattr(model, "metadata", {}).get("classes") or ())
 
 
 def _excitement(value: Tensor, of: Unit) -> Tensor:
