@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -22,7 +23,7 @@ from small import network
 from striate.blueprint import BatchNorm, CannotRead, CannotTrain, Conv, Dropout, Linear, MaxPool, Relu, Seq
 from striate.data import Splits, open_data
 from striate.training import Checkpoint, Control, Done, Event, Kept, Started, Step, Warning, resume, train
-from striate.training.checkpoint import KEPT, listed
+from striate.training.checkpoint import KEPT, listed, read
 
 NET = Seq(Conv(8, 3), BatchNorm(), Relu, MaxPool(2), Conv(16, 3, padding=1), Relu, Dropout(0.3), Linear(10))
 MANY: dict[str, Any] = {"epochs": 3, "batch_size": 128, "threads": 1, "seed": 3, "augment": "padded-crop(1)"}
@@ -173,6 +174,20 @@ def test_a_flipped_bit_is_found_and_the_one_before_used(digits: Splits, tmp_path
             f"Gone on from step {step} instead."
         )
         assert equal(run, tmp_path / "whole")
+
+
+def test_a_name_with_a_sha256_is_read_too(digits: Splits, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    cut_off(run, digits, 12, **MANY)
+    for path in listed(run):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+        path.rename(path.with_stem(f"{path.stem.partition('-')[0]}-{digest}"))
+    newest, _ = listed(run)
+    assert read(run)[1] == []
+    flip_a_bit(newest, 3)
+    snapshot, [said] = read(run)
+    assert snapshot is not None
+    assert f"{newest}: it is damaged" in said
 
 
 def test_cut_short_both_is_refused_and_nothing_is_touched(digits: Splits, tmp_path: Path) -> None:

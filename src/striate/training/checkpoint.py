@@ -1,7 +1,8 @@
 """Checkpoints: all that a training is after one step, in a file that is whole or not there, and that knows its digest.
 
-A run's folder `checkpoints/` holds the last KEPT of them, STEP-DIGEST.safetensors: the file's own SHA-256 is its name,
-so a flipped bit is found, whichever it is, and the one before is used.
+A run's folder `checkpoints/` holds the last KEPT of them, STEP-DIGEST.safetensors: the file's own CRC-32 is its name,
+so a flipped bit is found, whichever it is, and the one before is used. It is there to find damage, and takes a third of
+the time that SHA-256 does, which held training up (and which is still read: its first 32 digits).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -29,7 +31,6 @@ FOLDER = "checkpoints"
 FORMAT = 1
 CHUNK = 1 << 20  # bytes that are still in the cache when they are written, since their digest was just taken
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
-DIGITS = 32  # of the digest, in a name
 HALVES = {torch.float16: "F16", torch.bfloat16: "BF16"}
 FLOATS = {torch.float64: "F64", torch.float32: "F32", **HALVES}
 WHOLE = {torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8"}
@@ -57,15 +58,16 @@ def write(folder: Path, step: int, copy: Copy, said: Mapping[str, Any]) -> Check
         return None
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
-    digest = hashlib.sha256()
+    digest = 0
 
     def counted() -> Iterator[bytes | memoryview]:
+        nonlocal digest
         for part in copy.parts({"format": FORMAT, **said}):
-            digest.update(part)
+            digest = crc32(part, digest)
             yield part
 
     draft = write_atomically(place / f".{step:010}.part", counted())
-    path = place / f"{step:010}-{digest.hexdigest()[:DIGITS]}.safetensors"
+    path = place / f"{step:010}-{digest:08x}.safetensors"
     try:
         os.replace(draft, path)
     except OSError as error:
@@ -134,9 +136,7 @@ def read(folder: Path) -> tuple[Snapshot | None, list[str]]:
 
 def _read(path: Path) -> Snapshot:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
-        if digest != path.stem.partition("-")[2]:
+        if not _whole(path):
             raise CannotRead(f"Cannot read {path}: it is damaged, its digest is no longer the one in its name.")
         with safe_open(path, "pt") as opened:
             said = json.loads((opened.metadata() or {})["striate"])
@@ -149,6 +149,17 @@ def _read(path: Path) -> Snapshot:
         raise CannotRead(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from None
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError, Refusal):
         raise CannotRead(f"Cannot read {path}: it is no checkpoint of a run.") from None
+
+
+def _whole(path: Path) -> bool:
+    """Whether its digest is the one in its name."""
+    named, found = path.stem.partition("-")[2], 0
+    with path.open("rb") as file:
+        if len(named) == 32:
+            return hashlib.file_digest(file, "sha256").hexdigest().startswith(named)
+        while part := file.read(CHUNK):
+            found = crc32(part, found)
+    return named == f"{found:08x}"
 
 
 def forget(folder: Path) -> None:
