@@ -14,7 +14,7 @@ from striate.blueprint.said import counted
 from striate.judging.trained import answer
 from striate.nn.build import Network
 from striate.visualize.images import Data, Tick, batches, unheard
-from striate.visualize.units import POOLS, THROUGH
+from striate.visualize.units import POOLS, THROUGH, channels_first
 from striate.visualize.watching import OUT, Change, known, undisturbed, value_of, values, watched
 
 
@@ -70,7 +70,7 @@ def maps(model: nn.Module, x: Tensor, names: Sequence[str] = ()) -> tuple[Maps, 
     """
     x = as_read(model, x)
     names = names or last_by_grid(model, x)
-    return tuple(_maps(name, value) for name, value in values(model, x, names).items())
+    return tuple(_maps(name, channels_first(model, value)) for name, value in values(model, x, names).items())
 
 
 def _maps(name: str, value: Tensor) -> Maps:
@@ -94,7 +94,8 @@ def last_by_grid(model: nn.Module, x: Tensor) -> list[str]:
         if isinstance(parts.get(name), POOLS + THROUGH):
             passed.append(value)
         elif value.ndim == 4 and not any(value is pooled for pooled in passed):  # nor a part that ends in one
-            last[value.shape[2], value.shape[3]] = name
+            seen = channels_first(model, value)
+            last[seen.shape[2], seen.shape[3]] = name
         return value
 
     names = _all(model) if isinstance(model, Network) else [name for name in parts if name]
@@ -122,7 +123,7 @@ def statistics(
         here = dict[str, _Sum]()  # of this batch: a module that runs again writes over what it wrote
 
         def told(name: str, value: Tensor, here: dict[str, _Sum] = here) -> Tensor:
-            here[name] = _summed(value)
+            here[name] = _summed(channels_first(model, value))
             return value
 
         _told_of(model, x, wanted, told)

@@ -15,6 +15,7 @@ from striate.data.memory import room_for
 from striate.judging.trained import answer
 from striate.visualize import figures
 from striate.visualize.images import Data, Tick, batches, unheard
+from striate.visualize.units import channels_first
 from striate.visualize.watching import OUT, known, layers, undisturbed, value_of, watched
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def features(
             inner = known(model, layer)
         with torch.no_grad(), undisturbed(model), watched(model, [inner]) as found:
             found[OUT] = answer(model, x) if inner == OUT else model(x)
-        value = value_of(found, inner, layer)
+        value = channels_first(model, value_of(found, inner, layer))
         if not kept:
             shape = value.shape[1:]
             numbers = len(shape) and shape[0] if pooling == "mean" else shape.numel()

@@ -13,7 +13,7 @@ from striate.data import Streamed
 from striate.data.stream import UNREADABLE
 from striate.visualize.field import LayerField, gradients, layer_field
 from striate.visualize.images import CELLS, MANY, Data, Tick, batches, unheard
-from striate.visualize.units import Unit, unit
+from striate.visualize.units import Unit, channels_first, unit
 from striate.visualize.watching import as_far_as, undisturbed
 
 BEST = 9  # images a channel
@@ -73,7 +73,7 @@ def exciting(
     kept, seen, volume, height, width = _Best(), 0, Volume(1), 1, 1
     with undisturbed(model), as_far_as(model, [of.layer]) as run:
         for which, x in _placed(model, data, size):
-            whole = run(x)[of.layer]
+            whole = channels_first(model, run(x)[of.layer])
             value = _chosen(whole, of)
             volume, (height, width) = Volume(*x.shape[1:]), (whole.shape[2:] if whole.ndim > 2 else (1, 1))
             peaks, at = value.flatten(2).max(2)

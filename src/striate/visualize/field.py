@@ -16,7 +16,7 @@ from striate.nn import trace
 from striate.nn.build import Network
 from striate.visualize.activations import as_read
 from striate.visualize.images import Tick, unheard
-from striate.visualize.units import Unit, unit
+from striate.visualize.units import Unit, channels_first, unit
 from striate.visualize.watching import OUT, as_far_as, known, undisturbed
 
 TWO_SIGMA = 0.9545  # of a Gaussian lies within two deviations
@@ -176,7 +176,7 @@ def gradients(model: nn.Module, x: Tensor, of: Unit, tick: Tick = unheard) -> tu
         with torch.inference_mode(False), torch.enable_grad(), undisturbed(model):
             leaf = as_read(model, part).detach().clone().requires_grad_()
             with as_far_as(model, [of.layer]) as run:
-                value = run(leaf)[of.layer]
+                value = channels_first(model, run(leaf)[of.layer])
             if of.at is None and value.ndim > 3 and value.shape[2] * value.shape[3] > 1:
                 of = of._replace(at=(value.shape[2] // 2, value.shape[3] // 2))
             found.append(_back(of, value, leaf).float().abs().sum(1).cpu())

@@ -17,7 +17,7 @@ from striate.visualize.images import batches
 from striate.visualize.imagine import imagine, measured, objective
 from striate.visualize.imagine.drawn import sheet
 from striate.visualize.style import restyle
-from striate.visualize.units import Unit
+from striate.visualize.units import Unit, channels_first
 from striate.visualize.wanted import View, Wanted
 from striate.visualize.watching import OUT, values
 
@@ -66,7 +66,7 @@ def _units(of: Wanted) -> dict[str, Unit | None]:
     unit = of.read_unit() if of.unit else Unit(of.chosen_layer(noise))
     if unit.channel is not None:
         return {of.unit: unit}
-    channels = values(of.model, noise, [unit.layer])[unit.layer].shape[1]
+    channels = channels_first(of.model, values(of.model, noise, [unit.layer])[unit.layer]).shape[1]
     picked = torch.linspace(0, channels - 1, min(UNITS, channels)).round().long().tolist()
     return {str(one): one for one in (Unit(unit.layer, channel) for channel in picked)}
 

@@ -92,15 +92,40 @@ def _channel(model: nn.Module, layer: str, text: str) -> int:
     raise CannotRead(f'Cannot read "{text}" as a channel of {layer}.', ways=f"A number from 0: {layer}:17")
 
 
+def channels_first(model: nn.Module, value: Tensor) -> Tensor:
+    """A layer's value, its channels before its rows: as it is, but of N×H×W×C, which networks of attention over windows
+    (Swin, Liu et al. 2021, arXiv 2103.14030) and ConvNeXt's blocks hand on, a view N×C×H×W.
+
+    That is known by the sizes: the last axis is one that a LayerNorm or Linear of the model reads, and no other can be
+    the channels. Where all three are the same, a value is taken as it is.
+    """
+    if value.ndim != 4 or isinstance(model, Network):
+        return value
+    norms = (part.normalized_shape for part in model.modules() if isinstance(part, nn.LayerNorm))
+    read = {shape[0] for shape in norms if len(shape) == 1}
+    if not read:
+        return value
+    linear = (part for part in model.modules() if isinstance(part, nn.Linear))
+    read |= {n for part in linear for n in (part.in_features, part.out_features)}
+    _, first, second, last = value.shape
+    known_first = first in read and first != second  # rows and columns that happen to be as many as channels
+    return value.permute(0, 3, 1, 2) if last in read and last != second and not known_first else value
+
+
 def map_layer(model: nn.Module, x: Tensor) -> str:
-    """The layer to look at where none is named: the last with a map of more than one cell, no pool, and not yet the
-    classes' own scores. Runs the network on the first image of x. Raises Refusal where there is none.
+    """The layer to look at where none is named: the last with a map N×C×H×W of more than one cell, no pool, and not yet
+    the classes' own scores. Runs the network on the first image of x. Raises Refusal where there is none.
     """
     ran: list[tuple[str, Tensor, bool]] = []  # and whether it may be chosen
 
     def ended(module: nn.Module, value: object, name: str) -> None:
         if name and isinstance(value, Tensor) and value.ndim == 4:
-            passed = isinstance(module, POOLS + THROUGH) or any(value is other and not may for _, other, may in ran)
+            strange = channels_first(model, value) is not value
+            passed = (
+                strange
+                or isinstance(module, POOLS + THROUGH)
+                or any(value is other and not may for _, other, may in ran)
+            )
             ran.append((name, value, not passed and value.shape[2] * value.shape[3] > 1))
 
     with torch.no_grad(), undisturbed(model):

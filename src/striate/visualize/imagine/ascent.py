@@ -20,6 +20,7 @@ from striate.visualize.deconvnet import RECTIFIERS, name_of, no_gradient, steps_
 from striate.visualize.imagine.objectives import IMAGE, Objective, objective
 from striate.visualize.imagine.parametrisation import waves
 from striate.visualize.imagine.transformations import Transformation, applied, usual, usual_lr
+from striate.visualize.units import channels_first
 from striate.visualize.watching import OUT, as_far_as, known, undisturbed
 
 SIDE, MOST = 2048, 1 << 22  # of an image; cells of all images together
@@ -135,7 +136,8 @@ def measured(
     like = next((p for p in model.parameters() if p.is_floating_point()), x)
     with torch.no_grad(), undisturbed(model), as_far_as(model, {unit.layer for unit in units} - {IMAGE}) as run:
         for part in x.split(max(1, CELLS // max(1, x.shape[-1] * x.shape[-2]))):
-            said.append(wanted.total(wanted.scores({**run(part.to(like)), IMAGE: part}, units)).cpu())
+            found = _as_maps(model, run(part.to(like)))
+            said.append(wanted.total(wanted.scores({**found, IMAGE: part}, units)).cpu())
             tick(done := done + len(part))
     return torch.cat(said)
 
@@ -151,7 +153,11 @@ def looking(
     layers = {unit.layer for unit in units} - {IMAGE}
     _room(model, layers, cells)
     with torch.enable_grad(), undisturbed(model), as_far_as(model, layers) as run:
-        yield Looking(run, wanted, units, rule, like, framed)
+        yield Looking(lambda x: _as_maps(model, run(x)), wanted, units, rule, like, framed)
+
+
+def _as_maps(model: nn.Module, found: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: channels_first(model, value) for name, value in found.items()}
 
 
 def _room(model: nn.Module, layers: Iterable[str], cells: int) -> None:
