@@ -29,6 +29,8 @@ class _Prepared(torch.optim.Optimizer):
                 self._fused(group, gradients, *lists)
         return None
 
+    step.hooked = True  # type: ignore[attr-defined]  # else torch puts hooks around it, and a label for its profiler
+
     def _fused(self, group: dict[str, Any], gradients: list[Any], *lists: list[Tensor]) -> None:
         raise NotImplementedError
 
