@@ -17,7 +17,8 @@ import striate
 from reference import torchvision
 from striate.nn.build import Network, initialise
 from striate.visualize.attribution import attribute
-from striate.visualize.attribution.incremental import Box, changed, cut, known, program
+from striate.visualize.attribution.incremental import Box, changed, cut, known
+from striate.visualize.attribution.steps import program
 from striate.visualize.watching import undisturbed
 
 PROGRAM = "striate.visualize.attribution.occlusion.program"

@@ -36,12 +36,23 @@ def layers(model: nn.Module) -> list[str]:
 
 def known(model: nn.Module, name: str) -> str:
     """The name under which `watched` keeps that layer: of a part of ours, the last node in it. Raises NotFound."""
+    nodes = model.graph.nodes[1:] if isinstance(model, Network) else ()
+    if inside := [node.name for node in nodes if node.name == name or node.name.startswith(f"{name}.")]:
+        return inside[-1]
     if name not in (names := layers(model)):
         raise NotFound("layer", name, names)
-    if not isinstance(model, Network) or (name == OUT and OUT not in model.graph):
-        return name
-    inside = [node.name for node in model.graph.nodes if node.name == name or node.name.startswith(f"{name}.")]
-    return inside[-1]
+    return name
+
+
+def parts(model: nn.Module) -> list[nn.Module]:
+    """A model's modules, itself first, each once: `modules` without the names, which take most of its time."""
+    found, ahead = dict.fromkeys([model]), [model]
+    while ahead:
+        for module in ahead.pop()._modules.values():
+            if module is not None and module not in found:
+                found[module] = None
+                ahead.append(module)
+    return [*found]
 
 
 @contextmanager
@@ -49,31 +60,32 @@ def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) 
     """The model in evaluation mode, nothing done in place unless `inplace`, its weights without gradients unless
     `weights`; afterwards modes, flags and gradients are as they were.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    apart = [] if inplace else [module for module, _ in modes if getattr(module, "inplace", None) is True]
-    learning = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    modules = parts(model)
+    training = [module for module in modules if module.training]
+    apart = [] if inplace else [module for module in modules if getattr(module, "inplace", None) is True]
+    parameters = [p for module in modules for p in module._parameters.values() if p is not None]
+    # What is as it should be is not noted: that takes longer than to look.
+    flagged = [p for p in parameters if p.requires_grad != weights]
+    gradients = [(p, p.grad) for p in parameters if weights]
     try:
-        if any(mode for _, mode in modes):
+        if training:
             model.eval()
         for module in apart:
             module.inplace = False  # type: ignore[assignment]
-        for parameter, learns, gradient in learning:
-            if learns != weights:  # what is so already is not set: that takes longer than to look
-                parameter.requires_grad_(weights)
-            if weights and gradient is not None:
-                parameter.grad = None
+        for parameter in flagged:
+            parameter.requires_grad_(weights)
+        for parameter, _ in gradients:
+            parameter.grad = None
         yield model
     finally:
-        for module, mode in modes:
-            if module.training != mode:
-                module.training = mode
+        for module in training:
+            module.training = True
         for module in apart:
             module.inplace = True  # type: ignore[assignment]
-        for parameter, learns, gradient in learning:
-            if parameter.requires_grad != learns:
-                parameter.requires_grad_(learns)
-            if parameter.grad is not gradient:
-                parameter.grad = gradient
+        for parameter in flagged:
+            parameter.requires_grad_(not weights)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
 
 
 @contextmanager
@@ -105,7 +117,7 @@ def _hung(model: nn.Module, wanted: set[str], keep: Callable[[str, Any], Any]) -
         finally:
             model.watch = before
         return
-    modules = {name: module for name, module in model.named_modules() if name in wanted}
+    modules = {name: model.get_submodule(name) for name in wanted if name != OUT or hasattr(model, OUT)}
     hooks = [
         module.register_forward_hook(lambda _, __, value, name=name: keep(name, value))
         for name, module in modules.items()

@@ -9,7 +9,6 @@ Whether a map says anything of the network is another question: `striate.visuali
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import signature
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -72,7 +71,7 @@ def attribute(
     run = METHODS[method].run
     if layer is not None:
         options["layer"] = layer
-    takes = [*signature(run).parameters][3:]
+    takes = [*(run.__kwdefaults__ or ())]
     if more := sorted({*options} - {*takes}):
         raise Refusal(f"Cannot give {method} {', '.join(more)}.", ways=f"It takes {', '.join(takes)}.")
     return run(model, x, target, **options)

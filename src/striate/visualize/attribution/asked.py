@@ -17,6 +17,7 @@ from striate.judging.trained import as_scores
 from striate.visualize.watching import OUT, undisturbed
 
 CELLS = 1 << 18  # of images that are worked on at once, 4 of 224×224: what they make stays near the processor
+READ = 16  # weights that are read in the time of one cell
 Target = int | str | Sequence[int | str] | Tensor | None
 Tick = Callable[[int], None]
 Look = Callable[[Tensor, Tensor | None], "Heat"]
@@ -54,7 +55,7 @@ class Asked(NamedTuple):
 
     def heat(self, method: str, values: Tensor, **more: Any) -> Heat:
         """Their answer; `values` float N×H×W. Raises Refusal where it is not of numbers."""
-        if values.isnan().any():
+        if not values.sum().isfinite() and values.isnan().any():
             raise Refusal(
                 f"Cannot show {method}: {counted(int(values.isnan().sum()), 'value')} of its map are not numbers.",
                 ways="Somewhere a gradient overflows: float32 has more room than float16.",
@@ -79,10 +80,9 @@ def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
         count = int((~x[first].isfinite()).sum())
         raise Refusal(f"Cannot look at image {first}: {count:,} of its {x[first].numel():,} values are no numbers.")
     first_parameter = next((p for p in model.parameters() if p.is_floating_point()), x)
+    to = first_parameter.device, first_parameter.dtype
     with torch.inference_mode(False), torch.enable_grad(), undisturbed(model, inplace=True):
-        apart = x.detach().clone() if x.is_inference() else x.detach()
-        apart = apart.to(first_parameter.device, first_parameter.dtype)
-        yield apart.contiguous(memory_format=torch.channels_last)  # a processor's convolutions are quicker so
+        yield x.detach().to(*to, copy=True, memory_format=torch.channels_last)  # convolutions are quicker so
 
 
 def numbered(model: nn.Module, target: Target, count: int) -> Tensor | None:
@@ -139,7 +139,7 @@ def answered(model: nn.Module, out: Any, targets: Tensor | None) -> Asked:
     classes = scores.shape[1]
     if targets is None:
         return Asked(scores, scores.detach().argmax(1))
-    if beyond := [int(t) for t in targets if not 0 <= int(t) < classes]:
+    if beyond := [which for which in targets.tolist() if not 0 <= which < classes]:
         raise Refusal(
             f"Cannot look for class {beyond[0]}: the network tells {classes:,} classes apart.",
             ways=f"0 to {classes - 1}.",
@@ -147,11 +147,13 @@ def answered(model: nn.Module, out: Any, targets: Tensor | None) -> Asked:
     return Asked(scores, targets.to(scores.device))
 
 
-def slope(model: nn.Module, asked: Asked, x: Tensor, of: Tensor, what: str = "the image") -> Tensor:
-    """How the scores asked for follow `of`, a value of that shape on the way from x to them. Raises Refusal where
+def slope(
+    model: nn.Module, asked: Asked, x: Tensor, of: Tensor, what: str = "the image", shares: Tensor | float = 1.0
+) -> Tensor:
+    """How the scores asked for, each by its share, follow `of`, a value on the way from x to them. Raises Refusal where
     there is no gradient, with the reason.
     """
-    total = asked.of.sum()
+    total = (shares * asked.of).sum()
     found = torch.autograd.grad(total, of, allow_unused=True)[0] if total.requires_grad else None
     if found is None:
         raise _no_gradient(model, asked, x, what)
@@ -172,9 +174,12 @@ def _no_gradient(model: nn.Module, asked: Asked, x: Tensor, what: str) -> Refusa
     )
 
 
-def at_a_time(cells: int, at_once: int | None = None) -> int:
-    """How many images of so many cells are worked on at once, where nobody says: a power of two."""
-    return at_once or 1 << max(0, (CELLS // cells).bit_length() - 1)
+def at_a_time(cells: int, at_once: int | None = None, weights: int = 0) -> int:
+    """How many images of so many cells are worked on at once, where nobody says: a power of two. Of a network of many
+    weights up to twice as many, which share in reading them.
+    """
+    room = min(max(CELLS, weights // READ), 2 * CELLS)
+    return at_once or 1 << max(0, (room // cells).bit_length() - 1)
 
 
 def each(
@@ -191,5 +196,7 @@ def each(
             stop = min(start + few, len(x))
             found.append(look(images[start:stop], None if targets is None else targets[start:stop]))
             tick(stop)
+    if len(found) == 1:
+        return found[0]
     columns = zip(*found, strict=True)
     return Heat._make(torch.cat(c) if isinstance(c[0], Tensor) else c[0] for c in columns)

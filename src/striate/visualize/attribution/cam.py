@@ -6,7 +6,9 @@ The layer is the last with a map where none is named (`map_layer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +16,12 @@ from torch.nn import functional as F
 
 from striate.blueprint import Refusal
 from striate.nn.build import Network
-from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, ask, asking, each, numbered, slope
+from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answered, asking, each, numbered, slope
 from striate.visualize.units import POOLS, map_layer
-from striate.visualize.watching import OUT, known, layers, value_of, watched
+from striate.visualize.watching import OUT, known, layers, parts, value_of, watched
 
 NEAR = 1e-3  # of the largest: how far apart slopes are that are the same but for rounding
+MANY, HEAVY = 1 << 18, 2  # weights, and of each value that is read: then the weights are not brought to its layout
 Weigh = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -37,7 +40,7 @@ def grad_cam(
     """
 
     def weigh(value: Tensor, slopes: Tensor) -> Tensor:
-        return _sum(slopes.mean((2, 3), keepdim=True), value).relu()
+        return _sum(slopes.flatten(2).mean(2)[..., None, None], value).relu()
 
     return _mapped("grad-cam", model, x, target, layer, weigh, at_once, tick)
 
@@ -92,7 +95,7 @@ def cam(
 
 def _sum(weights: Tensor, value: Tensor) -> Tensor:
     """Of the channels of N×C×h×w, by weights N×C×1×1: N×h×w."""
-    return (weights * value).sum(1)
+    return (weights.flatten(2).mT @ value.flatten(2)).view(len(value), *value.shape[2:])
 
 
 def _mapped(
@@ -121,8 +124,8 @@ def _mapped(
 def _at(
     model: nn.Module, x: Tensor, targets: Tensor | None, layer: str, instead: float | None = None
 ) -> tuple[Tensor, Asked, Tensor]:
-    """A layer's value N×C×h×w, what was asked, and the slopes at the layer. Nothing is recorded before it. `instead`:
-    go on with noise of that many deviations in its place.
+    """A layer's value N×C×h×w, what was asked, and the slopes at the layer. Nothing is recorded before it; x may be
+    written over. `instead`: go on with noise of that many deviations in its place.
     """
     inner, kept = known(model, layer), {}
 
@@ -134,8 +137,8 @@ def _at(
         kept[name] = value.requires_grad_()
         return kept[name].clone()  # what comes next may be done in place
 
-    with watched(model, [inner], begin):
-        asked = ask(model, x, targets)
+    with watched(model, [inner], begin), _in_rows(model):
+        asked = answered(model, model(x), targets)
     value = value_of(kept, inner, layer)
     if value.ndim != 4 or value.shape[2] * value.shape[3] == 1:
         raise Refusal(
@@ -143,6 +146,26 @@ def _at(
             ways="A layer with channels over a grid of cells; without layer= the last of them is taken.",
         )
     return value, asked, slope(model, asked, x, value, layer)
+
+
+@contextmanager
+def _in_rows(model: nn.Module) -> Iterator[None]:
+    """Where a convolution has far more weights than it reads values, those are laid out anew, not the weights."""
+    hooks = [
+        part.register_forward_pre_hook(_rows)
+        for part in parts(model)
+        if type(part) is nn.Conv2d and part.weight.numel() > MANY and part.weight.shape[2:].numel() > 1
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _rows(conv: nn.Module, read: tuple[Any, ...]) -> Any:
+    few = len(read) == 1 and conv.weight.numel() > HEAVY * read[0].numel()  # type: ignore[operator]
+    return (read[0].contiguous(),) if few else None
 
 
 def _last_map(model: nn.Module, x: Tensor) -> str:
@@ -171,7 +194,7 @@ def _check_head(model: nn.Module, x: Tensor, target: Target, layer: str) -> None
     """Raises Refusal where the score is not linear in the layer's means."""
 
     def look(x: Tensor, targets: Tensor | None) -> Heat:
-        _, asked, here = _at(model, x, targets, layer)
+        _, asked, here = _at(model, x.clone(), targets, layer)
         _, _, there = _at(model, x, asked.targets, layer, instead=1.0)
         most = here.abs().max()
         uneven, bent = (here - here.mean((2, 3), keepdim=True)).abs().max(), (here - there).abs().max()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from copy import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +19,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from striate.nn import modules as ours
-from striate.nn.build import JOINS, Network
+from striate.nn.build import JOINS
+from striate.visualize.attribution.steps import kind_of, module_of
 
 NEARLY = 0.8  # of a map's cells: then the whole map costs no more
 POINTWISE = {
@@ -31,17 +31,7 @@ POINTWISE = {
     F.relu, F.relu6, F.leaky_relu, F.elu, F.silu, F.gelu, F.hardswish, F.hardsigmoid, F.dropout, torch.relu,
     torch.sigmoid, torch.tanh, "relu", "sigmoid", "tanh", "contiguous",
 }  # fmt: skip
-ALIKE = {  # what treats each channel by itself, and all alike
-    nn.ReLU, nn.ReLU6, nn.Dropout, nn.Identity, nn.AdaptiveAvgPool2d, nn.Flatten, F.relu, F.dropout,
-    F.adaptive_avg_pool2d, torch.relu, torch.flatten, "relu", "flatten",
-}  # fmt: skip
 JOINING = {operator.add, torch.add, "add", operator.mul, torch.mul, "mul", torch.cat, *JOINS.values()}
-APART = {  # done in place -> done apart
-    operator.iadd: operator.add, operator.imul: operator.mul, torch.relu_: torch.relu, F.relu_: F.relu,
-    "relu_": "relu", "add_": "add", "mul_": "mul",
-}  # fmt: skip
-FAILURES = (RuntimeError, TypeError, ValueError, IndexError, AttributeError)  # of a stranger's steps, run otherwise
-ROUNDING = 256  # units in the last place of the largest score: how far apart two ways to the same scores may be
 Pair = tuple[int, int]
 
 
@@ -73,80 +63,6 @@ class Known(NamedTuple):
     interpreter: fx.Interpreter
     clean: dict[fx.Node, Any]
     moved: set[fx.Node]  # what depends on the image
-
-
-def program(model: nn.Module) -> fx.Interpreter | None:
-    """A network's steps, to be interpreted (nothing is compiled: names come from files of others); None where they
-    depend on values, so that nobody can write them down beforehand.
-    """
-    try:
-        graph = _of_ours(model) if isinstance(model, Network) else fx.Tracer().trace(model)
-    except Exception:  # whatever a stranger's forward says to a symbol
-        return None
-    for node in graph.nodes:
-        if node.op != "call_module":
-            node.target = APART.get(node.target, node.target)
-        if "inplace" in node.kwargs:
-            node.kwargs = {**node.kwargs, "inplace": False}
-    one = sum(node.op == "placeholder" for node in graph.nodes) == 1
-    return fx.Interpreter(model, graph=graph) if one else None
-
-
-def near(one: Tensor, other: Tensor) -> bool:
-    """Whether scores are the same but for rounding."""
-    return torch.allclose(one, other, rtol=0, atol=ROUNDING * torch.finfo(torch.float32).eps * float(other.abs().max()))
-
-
-def _of_ours(model: Network) -> fx.Graph:
-    graph = fx.Graph()
-    made = {"input": graph.placeholder("x")}
-    for node in model.graph.nodes[1:]:
-        read = [made[name] for name in node.inputs]
-        if isinstance(node.op, str):
-            made[node.name] = graph.call_function(JOINS[node.op], (read,))
-        else:
-            made[node.name] = graph.call_module(node.twin or node.name, (read[0],))
-    graph.output(made[model.graph.taps["out"]])
-    return graph
-
-
-def narrowed(steps: fx.Interpreter, which: int) -> bool:
-    """Have the steps answer for one class only, where the last of them are a convolution for the classes and what
-    treats channels alike. Tells whether they do.
-    """
-    [output] = (node for node in steps.graph.nodes if node.op == "output")
-    node = output.args[0]
-    while isinstance(node, fx.Node) and len(node.all_input_nodes) == 1 and len(node.users) == 1:
-        module = _module(steps, node)
-        if type(module) is nn.Conv2d and module.groups == 1:
-            node.op, node.target = "call_function", _only(module, which)
-            return True
-        if _kind(module, node) not in ALIKE:
-            break
-        node = node.all_input_nodes[0]
-    return False
-
-
-def _module(steps: fx.Interpreter, node: fx.Node) -> nn.Module | None:
-    """What a step runs, where that is a module."""
-    found = steps.fetch_attr(str(node.target)) if node.op == "call_module" else node.target
-    return found if isinstance(found, nn.Module) else None
-
-
-def _kind(module: nn.Module | None, node: fx.Node) -> Any:
-    """A module's type; of other steps the function, or the method's name."""
-    return node.target if module is None else type(module)
-
-
-def _only(conv: nn.Conv2d, which: int) -> nn.Conv2d:
-    """The part of a convolution that makes one of its channels."""
-    part = copy(conv)
-    part._parameters = {
-        name: None if value is None else nn.Parameter(value.detach()[which : which + 1], requires_grad=False)
-        for name, value in conv._parameters.items()
-    }
-    part.out_channels = 1
-    return part
 
 
 def known(interpreter: fx.Interpreter, x: Tensor) -> Known:
@@ -202,8 +118,8 @@ def _local(known: Known, node: fx.Node, made: dict[fx.Node, Any]) -> Box | None:
     clean = known.clean[node]
     if not isinstance(clean, Tensor) or clean.ndim != 4:
         return None
-    module = _module(known.interpreter, node)
-    kind = _kind(module, node)
+    module = module_of(known.interpreter, node)
+    kind = kind_of(module, node)
     normalises = isinstance(module, nn.BatchNorm2d) and module.running_mean is None  # by what is in the batch
     if kind in POINTWISE and not normalises:
         box: Box = made[node.all_input_nodes[0]]
