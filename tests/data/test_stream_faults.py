@@ -289,6 +289,37 @@ def test_a_thread_that_fails_ends_the_epoch_with_its_error(error: BaseException,
     assert stream.skipped == {}
 
 
+class Slow(Failing):
+    """A picture that is read when all the others of its batch have been."""
+
+    def __init__(self, path: Path, others: threading.Semaphore, count: int) -> None:
+        self.path, self.others, self.count = path, others, count
+
+    def read(self, channels: int, least: tuple[int, int] = (1, 1)) -> Tensor:
+        assert all(self.others.acquire(timeout=20) for _ in range(self.count))
+        return File(self.path).read(channels, least)
+
+
+class Told(File):
+    """A picture that says when it has been read."""
+
+    read_ones = threading.Semaphore(0)
+
+    def read(self, channels: int, least: tuple[int, int] = (1, 1)) -> Tensor:
+        try:
+            return super().read(channels, least)
+        finally:
+            self.read_ones.release()
+
+
+def test_nothing_waits_for_a_slow_picture_but_its_batch(photos: list[Path]) -> None:
+    slow = Slow(photos[0], Told.read_ones, 23)  # two more batches are made ahead
+    images = replace(streamed(photos), pictures=(slow, *map(Told, photos[1:])))
+    stream = Stream(images, RULE, 8, shuffle=False, threads=2)
+    assert [len(y) for _, y in stream.epoch(0)] == [len(y) for _, y in Stream(streamed(photos), RULE, 8).epoch(0)]
+    assert stream.skipped == {}
+
+
 @pytest.mark.parametrize("leave", ["close", "forget", "raise"])
 def test_whoever_leaves_leaves_no_thread(leave: str, photos: list[Path]) -> None:
     epoch = Stream(streamed(photos), RULE, 4, threads=3).epoch(0)

@@ -21,7 +21,7 @@ from striate.data.mix import Mix
 from striate.data.preprocessing import Preprocessing
 from striate.data.resident import Crops
 
-WORTH = 1 << 21  # numbers in a batch from which several threads are quicker (measured: Zen 4, two cores)
+WORTH = 1 << 16  # numbers in a batch from which several threads are quicker (measured: Zen 5, two cores)
 MIXING = 63  # the stream of chance that no augmentation of a chain has
 
 

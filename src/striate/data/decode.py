@@ -20,7 +20,11 @@ MOST_PIXELS = 120_000_000  # beyond a good camera's; a "bomb" states more in a f
 MOST_BYTES = 1 << 28
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 ORIENTATION = 0x0112  # in EXIF
-SCAN, APP1 = 0xDA, 0xE1  # a JPEG's markers
+SCAN, APP1, FRAMES = (
+    b"\xda",
+    b"\xe1",
+    (b"\xc0", b"\xc1", b"\xc2"),
+)  # a JPEG's markers; frames as every decoder reads them
 TURNED = (5, 6, 7, 8)  # values that exchange rows and columns
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif"))
 
@@ -89,7 +93,7 @@ def decoded(picture: Encoded, channels: int = 3, least: Grid = (1 << 30, 1 << 30
     name, content = picture
     with _refusing(name):
         if (plain := _plain_jpeg(picture, channels, least)) is not None:
-            return torch.from_numpy(plain).permute(2, 0, 1)
+            return torch.from_numpy(plain.transpose(2, 0, 1))
         from PIL import Image
 
         with _opened(name, content) as image:
@@ -162,30 +166,29 @@ def _plain_jpeg(picture: Encoded, channels: int, least: Grid) -> np.ndarray | No
     """Rows × columns × channels of what most pictures are, a JPEG in grey or colour that no camera marked as turned;
     of all else None. Pillow, which holds the other threads up, is not asked.
     """
-    import simplejpeg
-
     name, content = picture
-    if content[:3] != b"\xff\xd8\xff" or _has_exif(content):
+    grid = _plain_grid(content)
+    if grid is None:
         return None
-    try:
-        height, width, space, _ = simplejpeg.decode_jpeg_header(content)
-    except ValueError:
-        return None
-    _within_bounds(name, width, height)
-    return _jpeg(content, channels, (height, width), least) if space in ("Gray", "YCbCr", "RGB") else None
+    _within_bounds(name, grid[1], grid[0])
+    return _jpeg(content, channels, grid, least)
 
 
-def _has_exif(content: bytes) -> bool:
-    """Whether one of a JPEG's segments before the picture itself is a camera's (or they do not follow each other)."""
-    at = 2
+def _plain_grid(content: bytes) -> Grid | None:
+    """Of a JPEG in grey or colour none of whose segments before the picture itself is a camera's."""
+    if content[:3] != b"\xff\xd8\xff":
+        return None
+    at, grid = 2, None
     while content[at : at + 1] == b"\xff":
-        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
+        marker, length = content[at + 1 : at + 2], int.from_bytes(content[at + 2 : at + 4], "big")
         if marker == SCAN:
-            return False
+            return grid
         if marker == APP1 and content[at + 4 : at + 8] == b"Exif":
-            return True
+            return None
+        if marker in FRAMES and content[at + 9 : at + 10] in (b"\x01", b"\x03"):
+            grid = int.from_bytes(content[at + 5 : at + 7], "big"), int.from_bytes(content[at + 7 : at + 9], "big")
         at += 2 + length
-    return True
+    return None
 
 
 def _jpeg(content: bytes, channels: int, grid: Grid, least: Grid) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -82,18 +83,20 @@ class Preprocessing:
         return F.pad(pixels, around) if any(around) else pixels
 
     def place(self, pixels: Tensor, into: Tensor) -> None:
-        """`prepare` of one image, uint8 C×H×W, into its place among others, channels×size."""
+        """`prepare` of one image, uint8 C×H×W, into its place, one of `rows`: as bytes, or normalised."""
         (height, width), (rows, columns) = self.size, self.grid
-        if self.size != self.grid:
-            into.zero_()
-            top, left = (height - rows) // 2, (width - columns) // 2
-            into = into[:, top : top + rows, left : left + columns]
         grid = _covering((pixels.shape[1], pixels.shape[2]), self.covered)
         if len(pixels) != self.channels or pixels.shape[1:] != grid:
             pixels = resampled(to_channels(pixels.unsqueeze(0), self.channels), grid)[0]
         top, left = (grid[0] - rows) // 2, (grid[1] - columns) // 2
-        centre = pixels.numpy()[:, top : top + rows, left : left + columns]  # torch's views let others have the
-        into.copy_(torch.from_numpy(centre))  # interpreter's lock; threads would wait for one another
+        whole = pixels.numpy().transpose(1, 2, 0)  # whatever torch does lets others have the interpreter's lock, and to
+        cut = whole[top : top + rows, left : left + columns]  # get it back takes as long as all this: numpy's views
+        if self.size != self.grid:
+            top, left = (height - rows) // 2, (width - columns) // 2
+            cut = np.pad(cut, ((top, height - rows - top), (left, width - columns - left), (0, 0)))
+        into.copy_(torch.from_numpy(cut.reshape(into.shape)))
+        if into.is_floating_point():
+            self._standardise(into)
 
     def measured(self, pixels: Tensor) -> Preprocessing:
         """With mean and deviation of these prepared images (uint8 N×C×H×W), by channel, in 0..1, unless it has them."""
@@ -115,14 +118,17 @@ class Preprocessing:
         alone = pixels.device.type == "cpu" and torch.get_num_threads() == 1  # several would meet too often
         few = max(1, IN_CACHE // max(1, channels * height * width) if alone else n)
         for part, x in zip(pixels.split(few), into.split(few), strict=True):
-            self.standardise(x.copy_(part))
+            self._standardise(self.rows(x.copy_(part)))
         return into
 
-    def standardise(self, x: Tensor) -> None:
-        """float32 N×C×H×W, channels last, of 0..255, in place: (x/255 - mean)/std."""
-        images = x.permute(0, 2, 3, 1)  # as they lie in memory: long loops
-        rows = images.flatten(1 if x.shape[1:].numel() <= AT_A_STRETCH else 2)
-        scale, shift = _stretch(self.mean, self.std, rows.shape[-1] // self.channels, x.device)
+    def rows(self, x: Tensor) -> Tensor:
+        """N×C×H×W, channels last, as it lies in memory: N × rows × their numbers. The longer, the quicker."""
+        images = x.permute(0, 2, 3, 1)
+        return images.flatten(1).unsqueeze(1) if x.shape[1:].numel() <= AT_A_STRETCH else images.flatten(2)
+
+    def _standardise(self, rows: Tensor) -> None:
+        """float32 of 0..255, in place: (x/255 - mean)/std."""
+        scale, shift = _stretch(self.mean, self.std, rows.shape[-1] // self.channels, rows.device)
         torch.addcmul(shift, rows, scale, out=rows)
 
     def to_json(self) -> dict[str, Any]:

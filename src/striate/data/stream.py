@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import finalize
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,7 +61,7 @@ class Stream:
     threads: int = 0  # 0: one a core
     skipped: dict[str, Skipped] = field(default_factory=dict)
     undealt: list[tuple[int, int]] = field(default_factory=list)
-    spare: list[Tensor] = field(default_factory=list)  # batches that were used: for those to come
+    spare: list[np.ndarray] = field(default_factory=list)  # batches that were used: for those to come
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.size)
@@ -82,8 +84,7 @@ class Stream:
                     ahead.popleft()
             finally:  # also where one fails, or nobody wants the rest
                 for making in ahead:
-                    for run in making.runs:
-                        run.cancel()
+                    making.left.clear()
 
     @property
     def _threads(self) -> int:
@@ -99,15 +100,15 @@ class Stream:
         long as normalising. (An array that a tensor lies in lives as long as the tensor's memory; so that is known.)
         """
         channels, height, width = self.preprocessing.volume
-        kind = torch.float32 if torch.device(self.device).type == "cpu" else torch.uint8
+        kind = np.float32 if torch.device(self.device).type == "cpu" else np.uint8
+        most = min(self.size, len(self.images))
+        whole = self.spare.pop() if self.spare else np.empty((most, height, width, channels), kind)  # in large pages
+        array = whole[:n]
+        finalize(array, self._back, whole).atexit = False
         with torch.inference_mode(False):  # whoever judges is in it, the threads are not
-            most = min(self.size, len(self.images))
-            whole = self.spare.pop() if self.spare else torch.empty((most, height, width, channels), dtype=kind)
-            array = whole[:n].numpy()
-            finalize(array, self._back, whole).atexit = False
             return torch.from_numpy(array).permute(0, 3, 1, 2)
 
-    def _back(self, whole: Tensor) -> None:
+    def _back(self, whole: np.ndarray) -> None:
         if len(self.spare) < self._ahead + 2:  # under way, and one in use
             self.spare.append(whole)
 
@@ -115,19 +116,20 @@ class Stream:
         """The threads fill a batch as the network reads it; where that is on a device, bytes are enough, a quarter
         of it.
         """
-        batch = self._lent(len(index))
-        run = max(1, min(RUN, -(-self.size * self._ahead // (2 * self._threads))))
-        parts = zip(index.split(run), batch.split(run), strict=True)
-        runs = [pool.submit(self._decode, *part, number) for part in parts if len(index)]  # few images, many processes
-        return _Making(place, index, batch, runs)
+        n, batch, run = len(index), self._lent(len(index)), RUN if self.augment else 1
+        left = deque(slice(at, at + run) for at in range(0, n, run))
+        making = _Making(place, index, batch, [None] * n, left, [])
+        making.turns.extend(pool.submit(self._decode, making, number) for _ in range(min(self._threads, len(left))))
+        return making
 
     def _finished(self, making: _Making, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The batch, when all of it is decoded; none where nothing of it could be. (Of several processes each deals as
         many as the others, one of no images where it must be: they would wait for each other.)
         """
-        lost = [skipped for run in making.runs for skipped in run.result()]
+        for turn in making.turns:
+            turn.result()
         torch.set_num_threads(torch.get_num_threads())  # what the pool's threads said of themselves is for them alone
-        batch, which = making.batch, making.which
+        batch, which, lost = making.batch, making.which, making.lost
         if any(lost):
             self._told(skipped for skipped in lost if skipped)
             whole = torch.tensor([skipped is None for skipped in lost])
@@ -145,35 +147,43 @@ class Stream:
         if len(self.skipped) > UNREADABLE * len(self.images):
             raise too_many(self.images.source, list(self.skipped.values()), len(self.images))
 
-    def _decode(self, index: Tensor, into: Tensor, number: int) -> list[Skipped | None]:
-        """A run of images into their places, prepared, augmented and normalised while they are in the processor's
-        cache; of what could not be read, why (in its place is whatever was there).
+    def _decode(self, making: _Making, number: int) -> None:
+        """Images of a batch, as long as the threads have left some, into their places; of what could not be read, why
+        (in its place is whatever was there).
         """
-        chance, rule = Chance(self.seed, number, index), self.preprocessing
-        pixels = torch.empty_like(into, dtype=torch.uint8) if self.augment else into
+        which, places = making.which.tolist(), self.preprocessing.rows(making.batch).unbind()
+        for run in _taken(making.left):
+            if self.augment:
+                making.lost[run] = self._augmented(Chance(self.seed, number, making.which[run]), making.batch[run])
+            else:
+                making.lost[run] = self._prepared(which[run], places[run])
+
+    def _augmented(self, chance: Chance, into: Tensor) -> list[Skipped | None]:
+        """Prepared, augmented and normalised while they are in the processor's cache."""
+        pixels = torch.empty_like(into, dtype=torch.uint8)
         crop = next((first for first in self.augment[:1] if isinstance(first, Crop)), None)
-        lost = self._cropped(crop, chance, pixels) if crop else self._prepared(index, pixels)
+        if crop:
+            lost = self._cropped(crop, chance, pixels)
+        else:
+            lost = self._prepared(chance.index.tolist(), self.preprocessing.rows(pixels).unbind())
         for place, augmentation in enumerate(self.augment):
             if place or not crop:  # that was done where it was decoded
                 pixels = augmentation(pixels, chance.of(place))
-        if pixels is not into and into.is_floating_point():
-            rule.normalise(pixels, into=into)
-        elif pixels is not into:
+        if into.is_floating_point():
+            self.preprocessing.normalise(pixels, into=into)
+        else:
             into.copy_(pixels)
         return lost
 
-    def _prepared(self, index: Tensor, pixels: Tensor) -> list[Skipped | None]:
+    def _prepared(self, which: list[int], places: Sequence[Tensor]) -> list[Skipped | None]:
         """As they are (uint8), or as the network reads them (float32)."""
-        lost: list[Skipped | None] = [None] * len(pixels)
-        rule = self.preprocessing
-        for place, (i, into, alone) in enumerate(zip(index.tolist(), pixels, pixels.split(1), strict=True)):
-            read = self._read(i, rule.covered)
+        lost: list[Skipped | None] = [None] * len(which)
+        for at, (i, into) in enumerate(zip(which, places, strict=True)):
+            read = self._read(i, self.preprocessing.covered)
             if isinstance(read, Skipped):
-                lost[place] = read
-                continue
-            rule.place(read, into)
-            if pixels.is_floating_point():
-                rule.standardise(alone)
+                lost[at] = read
+            else:
+                self.preprocessing.place(read, into)
         return lost
 
     def _cropped(self, crop: Crop, chance: Chance, pixels: Tensor) -> list[Skipped | None]:
@@ -204,12 +214,22 @@ class Stream:
 
 
 class _Making(NamedTuple):
-    """A batch under way: its place in the epoch, its images, where they go, and the threads' promises."""
+    """A batch under way: its place in the epoch, its images, where they go, what was lost, which images are left (the
+    thread that comes first takes them: all are busy to the end), and the threads' promises.
+    """
 
     place: int
     which: Tensor
     batch: Tensor
-    runs: list[Future[list[Skipped | None]]]
+    lost: list[Skipped | None]
+    left: deque[slice]
+    turns: list[Future[None]]
+
+
+def _taken(left: deque[slice]) -> Iterator[slice]:
+    with suppress(IndexError):
+        while True:
+            yield left.popleft()
 
 
 def too_many(source: str, skipped: list[Skipped], of: int) -> CannotRead:
