@@ -7,7 +7,7 @@ The layer is the last with a map where none is named (`map_layer`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from striate.blueprint import Refusal
 from striate.nn.build import Network
 from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answered, asking, each, numbered, slope
+from striate.visualize.pooled import POOLED, pooling, pools
 from striate.visualize.units import POOLS, map_layer
 from striate.visualize.watching import OUT, known, layers, parts, value_of, watched
 
@@ -82,15 +83,30 @@ def cam(
 
     Only where nothing but a global mean and a linear layer, or only the mean (NiN, SqueezeNet), lies between the layer
     and the scores. This is tried, not guessed from names: the slopes are the same in all cells, and elsewhere too.
-    Raises Refusal where they are not.
+    Where no layer is named, and that is not so of the last with a map, it is tried of what the last global pooling
+    reads. Raises Refusal where they are not.
     """
-    layer = layer or _last_map(model, x)
+    layer = _under_the_head(model, x, target, layer)
 
     def weigh(value: Tensor, slopes: Tensor) -> Tensor:
         return _sum(slopes.sum((2, 3), keepdim=True), value)
 
-    _check_head(model, x, target, layer)
     return _mapped("cam", model, x, target, layer, weigh, at_once, tick)
+
+
+def _under_the_head(model: nn.Module, x: Tensor, target: Target, layer: str | None) -> str:
+    found = layer or _last_map(model, x)
+    try:
+        _check_head(model, x, target, found)
+    except Refusal:
+        with asking(model, x[:1]) as first:
+            if layer or isinstance(model, Network) or not pools(model, first.clone()):
+                raise
+        with suppress(Refusal):
+            _check_head(model, x, target, POOLED)
+            return POOLED
+        raise
+    return found
 
 
 def _sum(weights: Tensor, value: Tensor) -> Tensor:
@@ -127,7 +143,7 @@ def _at(
     """A layer's value N×C×h×w, what was asked, and the slopes at the layer. Nothing is recorded before it; x may be
     written over. `instead`: go on with noise of that many deviations in its place.
     """
-    inner, kept = known(model, layer), {}
+    inner, kept = POOLED if layer == POOLED else known(model, layer), {}
 
     def begin(name: str, value: Tensor) -> Tensor:
         value = value.detach()
@@ -137,7 +153,7 @@ def _at(
         kept[name] = value.requires_grad_()
         return kept[name].clone()  # what comes next may be done in place
 
-    with watched(model, [inner], begin), _in_rows(model):
+    with pooling(begin) if layer == POOLED else watched(model, [inner], begin), _in_rows(model):
         asked = answered(model, model(x), targets)
     value = value_of(kept, inner, layer)
     if value.ndim != 4 or value.shape[2] * value.shape[3] == 1:
