@@ -313,7 +313,7 @@ class Told(File):
 
 
 def test_nothing_waits_for_a_slow_picture_but_its_batch(photos: list[Path]) -> None:
-    slow = Slow(photos[0], Told.read_ones, 23)  # two more batches are made ahead
+    slow = Slow(photos[0], Told.read_ones, 31)  # of its own batch and of three that are made ahead
     images = replace(streamed(photos), pictures=(slow, *map(Told, photos[1:])))
     stream = Stream(images, RULE, 8, shuffle=False, threads=2)
     assert [len(y) for _, y in stream.epoch(0)] == [len(y) for _, y in Stream(streamed(photos), RULE, 8).epoch(0)]
