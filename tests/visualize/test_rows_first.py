@@ -10,6 +10,7 @@ from reference import torchvision
 from striate.data.preprocessing import Preprocessing
 from striate.nn.build import Network
 from striate.visualize.activations import last_by_grid, maps, statistics
+from striate.visualize.attribution import attribute
 from striate.visualize.embedding import features
 from striate.visualize.exciting import exciting
 from striate.visualize.field import gradients
@@ -63,6 +64,21 @@ def test_a_unit_is_a_channel_of_its_map(swin: nn.Module, x: Tensor) -> None:
     slopes, _ = gradients(swin, x[:1], Unit("features.0", 3, (5, 7)))
     torch.testing.assert_close(slopes[0], leaf.grad[0].abs().sum(0))  # type: ignore[index]
     assert slopes[0].nonzero().amin(0).tolist() == [20, 28]
+
+
+def test_where_a_layer_is_active(swin: nn.Module, x: Tensor) -> None:
+    """Grad-CAM by its definition, of the layer's channels."""
+    heat = attribute(swin, x[:1], "grad-cam", 3, layer="features.1")
+    value = swin.features[1](swin.features[0](x[:1])).detach().requires_grad_()  # type: ignore[index, operator]
+    behind = value
+    for part in (*swin.features[2:], swin.norm, swin.permute, swin.avgpool, swin.flatten, swin.head):  # type: ignore[index, misc]
+        behind = part(behind)
+    behind[0, 3].backward()
+    assert value.grad is not None
+    cells = (value.grad.mean((1, 2), keepdim=True) * value.detach()).sum(3).relu()
+    assert heat.cells is not None
+    assert heat.cells.shape == (1, 16, 16)
+    torch.testing.assert_close(heat.cells, cells, rtol=1e-3, atol=1e-7)
 
 
 def test_all_else_is_taken_as_it_is(swin: nn.Module, resnet: Network) -> None:

@@ -18,7 +18,7 @@ from striate.blueprint import Refusal
 from striate.nn.build import Network
 from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answered, asking, each, numbered, slope
 from striate.visualize.pooled import POOLED, pooling, pools
-from striate.visualize.units import POOLS, map_layer
+from striate.visualize.units import POOLS, channels_first, map_layer
 from striate.visualize.watching import OUT, known, layers, parts, value_of, watched
 
 NEAR = 1e-3  # of the largest: how far apart slopes are that are the same but for rounding
@@ -146,12 +146,13 @@ def _at(
     inner, kept = POOLED if layer == POOLED else known(model, layer), {}
 
     def begin(name: str, value: Tensor) -> Tensor:
-        value = value.detach()
+        given, value = value, channels_first(model, value.detach())
         if instead is not None:
             noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
             value = noise * value.std() * instead
         kept[name] = value.requires_grad_()
-        return kept[name].clone()  # what comes next may be done in place
+        on = kept[name] if value.shape == given.shape else kept[name].permute(0, 2, 3, 1)
+        return on.clone()  # what comes next may be done in place
 
     with pooling(begin) if layer == POOLED else watched(model, [inner], begin), _in_rows(model):
         asked = answered(model, model(x), targets)
