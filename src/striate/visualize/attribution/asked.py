@@ -55,7 +55,7 @@ class Asked(NamedTuple):
 
     def heat(self, method: str, values: Tensor, **more: Any) -> Heat:
         """Their answer; `values` float N×H×W. Raises Refusal where it is not of numbers."""
-        if not values.sum().isfinite() and values.isnan().any():
+        if not more.get("cells", values).sum().isfinite() and values.isnan().any():
             raise Refusal(
                 f"Cannot show {method}: {counted(int(values.isnan().sum()), 'value')} of its map are not numbers.",
                 ways="Somewhere a gradient overflows: float32 has more room than float16.",
