@@ -60,6 +60,21 @@ def resnet18_step(found: Json) -> str:
     )
 
 
+def data(found: Json) -> str:
+    fewest, tutorial = "DataLoader, 2 workers", "DataLoader, torchvision, 2 workers"
+    resident = {"32×32×3": found["resident"]["wall_ratio"], "28×28": found["resident_grey"]["wall_ratio"]}
+    told = ", ".join(f"{name} {of[tutorial]:.0f}× ({of[fewest]:.0f}×)" for name, of in resident.items())
+    streamed = [found[of]["wall_ratio"] for of in ("streamed", "streamed_large")]
+    shares = " and ".join(f"{of['decoding alone']:.0%}" for of in streamed)
+    slower = " and ".join(f"{of['DataLoader, 2 workers, Pillow']:.1f}×" for of in streamed)
+    n = found["resident"]["times"]["striate"]["n"]
+    return (
+        f"Images cropped, flipped and dealt from memory: a DataLoader with 2 workers and torchvision's transforms (in "
+        f"the fewest operations) takes {told}. From JPEGs: {shares} of the rate at which both cores only decode, a "
+        f"DataLoader with 2 workers and Pillow takes {slower} (n = {n})"
+    )
+
+
 def loop(found: Json) -> str:
     lenet5 = [of for of in found["overhead"] if of["network"] == "lenet5"]
     alone, kept = (max(of[way]["share"] for of in lenet5) for way in ("striate", "striate, a folder"))
@@ -109,6 +124,14 @@ def attribution(found: Json) -> str:
     return f"Attribution, captum at its best settings takes: {cases} (n = {n})"
 
 
+def imagine(found: Json) -> str:
+    whole = "256 steps, processor's seconds"
+    cases = {name: of for name, of in found.items() if isinstance(of, dict) and whole in of}
+    n = next(iter(cases.values()))["of 16 steps"]["imagine"]["n"]
+    told = ", ".join(f"{name} {of[whole]:.1f} s" for name, of in cases.items())
+    return f"An image imagined in 256 steps, on one core: {told} (n = {n})"
+
+
 def surface(found: Json) -> str:
     shares = ", ".join(f"{name} {case['share']:.0%}" for name, case in found["cases"].items())
     n = next(iter(found["cases"].values()))["timed"]["surface"]["n"]
@@ -151,11 +174,13 @@ LINES: dict[str, Callable[[Json], str]] = {
     "train_small": train_small,
     "mnist_99": mnist_99,
     "resnet18_step": resnet18_step,
+    "data": data,
     "loop": loop,
     "killed": killed,
     "trained": trained,
     "airbench": airbench,
     "attribution": attribution,
+    "imagine": imagine,
     "surface": surface,
     "memory": memory,
     "trace": trace,
