@@ -173,7 +173,9 @@ def forget(folder: Path) -> None:
 class Writer:
     """Writes checkpoints beside the training, which gives a copy away and goes on. One at a time: the next waits.
 
-    The copy is laid out as in the file: all threads do that together sooner than one beside the training.
+    The copy is laid out as in the file: all threads do that together sooner than one beside the training. Its thread is
+    as urgent as the others: one that waited for a processor with the interpreter's lock in its hand would hold training
+    up for a dozen steps where other programs are busy.
     """
 
     def __init__(self, folder: Path) -> None:
