@@ -108,4 +108,5 @@ def test_grad_cam_is_captum_s(name: str, subjects: dict[str, tuple[nn.Module, Te
         enlarged = captum.LayerAttribution.interpolate(theirs, x.shape[2:], "bilinear")[:, 0]
     assert torch.allclose(heat.cells, theirs[:, 0], atol=1e-4 * float(theirs.max()))
     assert torch.allclose(heat.values, enlarged, atol=1e-4 * float(theirs.max()))
+    assert not any(part._forward_pre_hooks or part._forward_hooks for part in model.modules())
     assert theirs.max() > 0
