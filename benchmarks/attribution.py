@@ -4,8 +4,8 @@ Two networks on one photo, at 227×227 and 224×224: SqueezeNet v1.0 with ImageN
 (random weights: the work is the same). captum gets the same tensor, a network that is in evaluation mode and asks for
 no gradients of its weights, and, where it matters, the memory format, the examples at once and the absence of autograd
 that make it quickest, tried beforehand. Grad-CAM is at the same layer, integrated gradients has 50 steps and says
-what it lacks of completeness, occlusion has windows of 32×32 every 16. How far apart the maps are says that the work is
-the same.
+what it lacks of completeness, occlusion has windows of 32×32 every 16. How far apart the maps are, of each other and of
+captum's in float64, says that the work is the same.
 
     python benchmarks/attribution.py [rounds] [network, method …]
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -140,7 +141,12 @@ def main() -> None:
             times = tried(settings)
             setting = next(iter(times))
             theirs = settings[setting]
-            apart = float((ours() - theirs().detach()).abs().max() / ours().abs().max())
+            exact = work(deepcopy(model).double(), x.double(), which, layer, module)[1][setting]().detach()
+            maps = {"each other": (ours(), theirs().detach()), "striate, float64": (ours(), exact)}
+            maps["captum, float64"] = (theirs().detach(), exact)
+            apart = {
+                names: float((one - other).abs().max() / exact.abs().max()) for names, (one, other) in maps.items()
+            }
             timed = rounds({"striate": ours, "captum": theirs}, n, 0.3)
             longer = {what: ratios(timed, "striate", f"{what}median_s")["captum"] for what in ("", "cpu_")}
             found[f"{method}, {name}"] = {
@@ -150,7 +156,7 @@ def main() -> None:
             print(
                 f"{method}, {name}: {timed['striate']['median_s'] * 1e3:.1f} ms, captum ({setting}) "
                 f"{timed['captum']['median_s'] * 1e3:.1f} ms, {longer['']:.2f} times as long "
-                f"({longer['cpu_']:.2f} times the processor's time), apart {apart:.0e}",
+                f"({longer['cpu_']:.2f} times the processor's time), apart {apart}",
                 flush=True,
             )
     result: Json = {"threads": torch.get_num_threads(), "on": found}
