@@ -113,7 +113,15 @@ def goes_through(out: Tensor) -> bool:
     return "Conv3x3Backward" in observed.way_back(out)
 
 
-def test_a_training_step_in_bfloat16_is_the_plain_one_s_within_its_rounding(network: nn.Module) -> None:
+IN_PLACE = Seq(
+    Conv(WIDE, 1), a=Conv(WIDE, 3, padding=1), relu=Relu, b=Conv(WIDE, 3, padding=1), end=Relu, fc=Linear(10)
+)
+
+
+@pytest.mark.parametrize("net", [WIDENED, IN_PLACE], ids=["a norm behind", "a ReLU in place behind, as in VGG"])
+def test_a_training_step_in_bfloat16_is_the_plain_one_s_within_its_rounding(net: Seq) -> None:
+    torch.manual_seed(0)
+    network = build(net, "3x4x4").train()
     exact, plainly = copy.deepcopy(network), copy.deepcopy(network)
     F.cross_entropy(exact(images()), torch.arange(len(images())) % 10).backward()
     out, ours = trained_on(network, images())
@@ -150,6 +158,16 @@ def _looked_on(module: nn.Module) -> Tensor:
 @pytest.mark.parametrize("how", [_in_float32, _evaluated, _few, _looked_on])
 def test_elsewhere_the_module_is_run_by_itself(network: nn.Module, how: Callable[[nn.Module], Tensor]) -> None:
     assert not goes_through(how(network))
+
+
+def test_backward_under_autocast_sums_in_float32_as_without() -> None:
+    of = made((32, 64, 8, 8), 64, torch.float32)
+    found = []
+    for on in (True, False):
+        out = conv3x3(*of)
+        with torch.autocast("cpu", torch.bfloat16, enabled=on):
+            found.append(torch.autograd.grad(out.float().square().sum(), of[1])[0])
+    assert torch.equal(*found)
 
 
 def test_a_grid_with_a_side_that_is_odd_is_left_to_torch() -> None:

@@ -15,9 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 ROOM = 1 << 22  # numbers in the tiles at a time: more would leave the cache, and be written to fresh pages of memory
-# What a filter's three rows (or columns) become: G of the paper; for both at once, its Kronecker square.
-FILTER = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-BOTH = torch.kron(FILTER, FILTER)
+FILTER = (1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)  # G of the paper: what three rows (columns) become
 
 
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, dtype: torch.dtype = torch.bfloat16) -> Tensor:
@@ -28,15 +26,15 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, dtype: torch.
     rounded, too.
     """
     assert x.shape[2] % 2 == x.shape[3] % 2 == 0, x.shape
-    with torch.autocast(x.device.type, enabled=False):
-        out: Tensor = Conv3x3.apply(x, weight, bias, dtype)
-    return out
+    out: Tensor = Conv3x3.apply(x, weight, bias, dtype)
+    return out.permute(0, 3, 1, 2)  # not before: what a Function gives as a view, nobody may change in place
 
 
 class Conv3x3(torch.autograd.Function):
-    """What `conv3x3` does, and its way back. Kept for that: what was read, and the filters' 16 numbers."""
+    """What `conv3x3` does, but N×H×W×K, and its way back. Kept for that: what was read, the filters' 16 numbers."""
 
     @staticmethod
+    @torch.autocast("cpu", enabled=False)
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
         filters, cells = _filters(weight, dtype), _cells_last(x.to(dtype))
         out = cells.new_empty(*cells.shape[:3], len(weight))
@@ -45,14 +43,15 @@ class Conv3x3(torch.autograd.Function):
         if bias is not None:
             out += bias.to(dtype)
         ctx.save_for_backward(x, weight, bias, filters)
-        return out.permute(0, 3, 1, 2)
+        return out
 
     @staticmethod
+    @torch.autocast("cpu", enabled=False)
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, filters = ctx.saved_tensors
         if torch.is_grad_enabled():  # somebody wants the gradient's gradient
             return *_differentiable(ctx, gradient), None
-        cells, down = _cells_last(x.to(filters.dtype)), _cells_last(gradient.to(filters.dtype))
+        cells, down = _cells_last(x.to(filters.dtype)), gradient.to(filters.dtype).contiguous()
         wants_x, wants_weight, wants_bias, _ = ctx.needs_input_grad
         to_x, to_filters = torch.empty_like(cells) if wants_x else None, None
         for part in _parts(cells):
@@ -122,15 +121,21 @@ def _tile_back(four: Sequence[Tensor], out: Sequence[Tensor], axis: int) -> None
     odd.narrow(axis, 0, more).add_(four[0].narrow(axis, 1, more))
 
 
+def _both(like: Tensor) -> Tensor:
+    """G for rows and columns at once, 16×9."""
+    one = torch.tensor(FILTER, dtype=like.dtype, device=like.device)
+    return torch.kron(one, one)
+
+
 def _filters(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """Each filter's 16 numbers: K×C×3×3 -> 16×K×C."""
     nine = weight.permute(2, 3, 0, 1).reshape(9, -1)
-    return (BOTH.to(weight.dtype) @ nine).to(dtype).view(16, *weight.shape[:2])
+    return (_both(weight) @ nine).to(dtype).view(16, *weight.shape[:2])
 
 
 def _filters_back(values: Tensor) -> Tensor:
     """16×K×C -> K×C×3×3, channels last."""
-    nine = BOTH.to(values.dtype).t() @ values.transpose(0, 1)
+    nine = _both(values).t() @ values.transpose(0, 1)
     return nine.unflatten(1, (3, 3)).permute(0, 3, 1, 2)
 
 
@@ -169,7 +174,7 @@ def _differentiable(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """The gradients of x, weight and bias once more, of steps that autograd can follow."""
     x, weight, bias, filters = ctx.saved_tensors
     each = torch.ops.aten.convolution_backward(
-        gradient.to(filters.dtype), x.to(filters.dtype), weight.to(filters.dtype),
+        gradient.to(filters.dtype).permute(0, 3, 1, 2), x.to(filters.dtype), weight.to(filters.dtype),
         None if bias is None else [len(bias)], [1, 1], [1, 1], [1, 1], False, [0, 0], 1, ctx.needs_input_grad[:3],
     )  # fmt: skip
     return tuple(None if to is None else to.to(of.dtype) for to, of in zip(each, (x, weight, bias), strict=True))
