@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy
 import pytest
 
 from striate.training.events import Checkpoint, Done, Epoch, Event, Kept, Started, Step, Warning, as_line, from_line
@@ -29,6 +31,19 @@ def test_a_line_is_the_event(event: Event) -> None:
     assert json.loads(line) == fields
     assert "\n" not in line
     assert from_line(line[:-3]) is None, "cut short it is none"
+    read = from_line(line)
+    assert read is not None
+    assert as_line(read) == line
+
+
+@pytest.mark.parametrize(
+    "number", [math.nan, math.inf, -math.inf, numpy.float64(0.5), numpy.float32(0.1), numpy.int64(3), True]
+)
+@pytest.mark.parametrize("name", ["step", "epoch", "loss", "lr", "examples"])
+def test_a_step_with_any_number_is_json(name: str, number: float) -> None:
+    event = Step(**{"step": 7, "epoch": 1, "loss": 0.5, "lr": 1e-3, "examples": 128, name: number})
+    line = as_line(event)
+    assert line == json.dumps({"event": "step", **asdict(event)}, default=str)
     read = from_line(line)
     assert read is not None
     assert as_line(read) == line
