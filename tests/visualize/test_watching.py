@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from reference import torchvision
-from striate.blueprint import NotFound, Refusal
+from striate import build
+from striate.blueprint import Activation, Linear, NotFound, Refusal, Seq
 from striate.nn.build import Network
 from striate.visualize.watching import as_far_as, undisturbed, values
 
@@ -101,3 +102,22 @@ def test_parts_are_the_models_own(resnet: Network) -> None:
     assert [part.training for part in resnet.modules()] == modes
     with pytest.raises(NotFound, match='No layer "stagee1"'), as_far_as(resnet, ["stagee1"]):
         pass
+
+
+def test_out_is_the_answer_whatever_else_has_that_name() -> None:
+    """An attribute that is no module; a part of ours with layers in it."""
+
+    class Ten(nn.Module):
+        out = 10
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, self.out)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(x.flatten(1))
+
+    model, x = Ten(), torch.randn(2, 1, 2, 2)
+    assert torch.equal(values(model, x, ["out"])["out"], model(x))
+    ours = build(Seq(out=Seq(fc=Linear(10), end=Activation("softmax"))), "1x2x2")
+    assert torch.allclose(values(ours, x, ["out"])["out"], ours(x).log(), atol=1e-6)

@@ -57,9 +57,9 @@ class Size(click.ParamType):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Raises click's refusal."""
-        if value == AUTO or (value.isdecimal() and int(value)):
-            return value if value == AUTO else int(value)
-        self.fail(f"{value!r} is neither a number of images nor {AUTO}.", param, ctx)
+        if value != AUTO and not (value.isdecimal() and int(value)):
+            self.fail(f"{value!r} is neither a number of images nor {AUTO}.", param, ctx)
+        return value if value == AUTO else int(value)
 
 
 @click.command("train", epilog=EXAMPLES, short_help="Train a network on your images, or on digits.")

@@ -53,6 +53,7 @@ def find_batch(
     eighth; a tenth less than the largest that ran. `tick` is told of each try. `model` and torch's generators stay.
 
     On a processor no more is tried than is foretold to fit: there the system would end the program where a GPU refuses.
+    On a GPU steps are tried as they are, not captured, which may take a little more; that is of the tenth.
     Raises CannotTrain where not even one image fits, or where nothing can be foretold; and as `train`.
     """
     recipe = revised(recipe, **fields)
@@ -121,6 +122,7 @@ def _runs(course: Lesson, optimiser: torch.optim.Optimizer, size: int) -> bool:
         if not ran_out(error):
             raise
     optimiser.zero_grad()  # and with the error went what the step held
+    optimiser.state.clear()  # it may have been made in part
     gc.collect()
     if course.device.type == "cuda":
         torch.cuda.empty_cache()

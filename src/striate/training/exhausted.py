@@ -16,7 +16,12 @@ from striate.data.memory import SHARE, free
 from striate.training.events import Event, Kept, Warning
 from striate.training.lesson import Lesson
 
-SIGNS = ("DefaultCPUAllocator: can't allocate memory", "std::bad_alloc", "could not create a memory")
+SIGNS = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "std::bad_alloc",
+    "could not create a memory",
+    "could not create a primitive",
+)
 
 
 def ran_out(error: BaseException) -> bool:

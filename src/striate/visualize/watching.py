@@ -37,7 +37,8 @@ def layers(model: nn.Module) -> list[str]:
 def known(model: nn.Module, name: str) -> str:
     """The name under which `watched` keeps that layer: of a part of ours, the last node in it. Raises NotFound."""
     nodes = model.graph.nodes[1:] if isinstance(model, Network) else ()
-    if inside := [node.name for node in nodes if node.name == name or node.name.startswith(f"{name}.")]:
+    inside = [node.name for node in nodes if node.name == name or (node.name.startswith(f"{name}.") and name != OUT)]
+    if inside:
         return inside[-1]
     if name not in (names := layers(model)):
         raise NotFound("layer", name, names)
@@ -117,7 +118,8 @@ def _hung(model: nn.Module, wanted: set[str], keep: Callable[[str, Any], Any]) -
         finally:
             model.watch = before
         return
-    modules = {name: model.get_submodule(name) for name in wanted if name != OUT or hasattr(model, OUT)}
+    own = isinstance(getattr(model, OUT, None), nn.Module)  # else the answer, which no module of that name gives
+    modules = {name: model.get_submodule(name) for name in wanted if name != OUT or own}
     hooks = [
         module.register_forward_hook(lambda _, __, value, name=name: keep(name, value))
         for name, module in modules.items()

@@ -169,7 +169,7 @@ def _halves(model: nn.Module, x: Tensor, targets: Tensor | None) -> tuple[Asked,
     """The scores of images, and the network in two halves: what it begins with, linear but for a constant, and the
     rest. On the straight way between two images what the first half gives goes a straight way as well, so that it is
     run, and run back, once for all steps. Where nobody can take the network apart, or the halves, tried on these
-    images, give other scores or slopes, all of it is the rest.
+    images (what they give serves for others, too), give other scores or slopes, all of it is the rest.
     """
     asked, slopes = _slopes(model, x, targets)
     whole: Halves = lambda x: x, model
