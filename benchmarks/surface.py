@@ -8,7 +8,7 @@ own loss is one. The losses at the weights say that the work is the same.
 
     python benchmarks/surface.py [folder of CIFAR-10] [rounds] [points of a side, 5] [whole]
 
-`whole` also computes one surface of 51×51, and draws it.
+`whole` also computes one surface of 51×51 under bfloat16, draws it, and holds it against the plain runs before it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def main(folder: Path, n: int, points: int, all_of_it: bool) -> None:
         cases[str(dtype).removeprefix("torch.")] = measured(model, of, n, points)
     result = {"images": IMAGES, "batch": BATCH, "points": points, "threads": torch.get_num_threads(), "cases": cases}
     if all_of_it:
-        result["whole"] = whole(model, objective(model, data, BATCH, dtype=torch.bfloat16))
+        result["whole"] = walk = whole(model, objective(model, data, BATCH, dtype=torch.bfloat16))
+        walk["share"] = walk["images_per_s"] / cases["bfloat16"]["timed"]["plain inference"]["images_per_s"]
     _harness.record("surface", QUESTION, result, "torch")
 
 
