@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from striate.nn.build import JOINS, Network
+from striate.nn.fusing import HOOKS
 
 ALIKE = {  # what treats each channel by itself, and all alike
     nn.ReLU, nn.ReLU6, nn.Dropout, nn.Identity, nn.AdaptiveAvgPool2d, nn.Flatten, F.relu, F.dropout,
@@ -25,7 +26,6 @@ APART = {  # done in place -> done apart
     "relu_": "relu", "add_": "add", "mul_": "mul",
 }  # fmt: skip
 LINEAR = {nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AvgPool2d, nn.ZeroPad2d, nn.Flatten, nn.Identity, nn.Dropout}
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 FAILURES = (RuntimeError, TypeError, ValueError, IndexError, AttributeError)  # of a stranger's steps, run otherwise
 ROUNDING = 256  # units in the last place of the largest score: how far apart two ways to the same scores may be
 
