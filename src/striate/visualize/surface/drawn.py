@@ -105,9 +105,9 @@ def _plane(found: Surface) -> None:
 
 
 def _legend(found: Surface, *more: str) -> str:
-    """What the marks are: the star, and more."""
+    """What the marks are: the star, and more. (A zero has no sign.)"""
     x, y, loss = lowest(found)
-    parts = [f"★ lowest of the grid: {loss:.3g} at ({x:.3g}, {y:.3g})", *more]
+    parts = [f"★ lowest of the grid: {loss:.3g} at ({x + 0.0:.3g}, {y + 0.0:.3g})", *more]
     missing = int((~found.done).sum())
     return "   ".join(parts) + (f"\n{missing} of {len(found.done)} rows are not done" if missing else "")
 
