@@ -87,3 +87,21 @@ def test_what_is_not_finite_is_not_written(tmp_path: Path) -> None:
         assert write(tmp_path, 2, copy({"model.a": torch.tensor([1.0, value])}), {}) is None
     assert [path.name[:10] for path in listed(tmp_path)] == ["0000000001"], "what can be gone on from still stands"
     assert write(tmp_path, 3, copy({"model.a": torch.ones(3), "optimizer.0.exp_avg": torch.tensor([torch.inf])}), {})
+
+
+def test_its_thread_computes_alone_and_the_training_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second team of threads, even an idle one, makes each step of a small network half as long again."""
+    told, before = [], torch.get_num_threads()
+    real = checkpoint.write
+    monkeypatch.setattr(checkpoint, "write", lambda *said: (real(*said), told.append(torch.get_num_threads()))[0])
+    torch.set_num_threads(2)
+    try:
+        writer = Writer(tmp_path)
+        for step in (1, 2):
+            writer.begin(step, {"model.w": torch.ones(1 << 20)}, dict)
+            writer.finish()
+        assert torch.get_num_threads() == 2
+        writer.close()
+    finally:
+        torch.set_num_threads(before)
+    assert told == [1, 1]

@@ -180,8 +180,12 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # On one thread of its own: a second team of threads and the training's would wait for each other.
-        self._pool = ThreadPoolExecutor(1, "checkpoint", torch.set_num_threads, (1,))
+        # On one thread of its own: a second team of threads and the training's would wait for each other, also while it
+        # has nothing to do.
+        threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(1, "checkpoint", _alone)
+        self._pool.submit(int).result()
+        torch.set_num_threads(threads)  # what the pool's thread said of itself is for it alone
         self._under_way: Future[Checkpoint | None] | None = None
         self._copy: Copy | None = None
 
@@ -197,7 +201,6 @@ class Writer:
         if not self._copy or self._copy.tensors.keys() != tensors.keys():
             self._copy = Copy(tensors)
         self._under_way = self._pool.submit(write, self.folder, step, self._copy.of(tensors), said())
-        torch.set_num_threads(torch.get_num_threads())  # what the pool's thread said of itself is for it alone
         return before
 
     def done(self) -> list[Checkpoint]:
@@ -212,3 +215,11 @@ class Writer:
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
+
+
+def _alone() -> None:
+    """This thread computes without others. A thread that torch has not told how many it has takes the training's number
+    with its first operation, whatever was said before: so it asks first.
+    """
+    torch.get_num_threads()
+    torch.set_num_threads(1)
