@@ -1,13 +1,17 @@
 """What does the loop cost over a bare torch loop, and for how long do checkpoints hold training up?
 
-The loop: LeNet-5 at batch 128 in float32, torch's own fused AdamW on the bare one, batches made beforehand; with a
-folder (the log, a checkpoint every 30 seconds) and without. All of them train the very same network on the same
-batches, in turns of a few steps, each time in another order: networks that lie elsewhere in memory differ by 2 %, more
-than the loops do. The bare loop is there twice: how far the two differ is how far such figures go. Then a network of
-one linear layer on images of one pixel, where a step is hardly anything but the loop: what it costs in microseconds.
-Checkpoints: the gaps from step to step from where one is begun until it is there, against the mean of the others.
+The loop: LeNet-5 at batch 128 in float32, batches made beforehand, without a folder and with one, where it keeps its
+log; a checkpoint falls into none of these steps. Two bare loops: with torch's own fused AdamW and zero_grad, which one
+would write, and with the optimiser that ours has, so that nothing but the loop is left to differ. All of them train the
+very same network on the same batches, in turns of a few steps, each time in another order: networks that lie elsewhere
+in memory differ by 2 %, more than the loops do. The first bare loop is there twice: how far the two differ is how far
+such figures go. Then a network of one linear layer on images of one pixel, where a step is hardly anything but the
+loop: what it costs in microseconds.
+Checkpoints: a run with a folder and one without, in turns of some seconds, on the same network. How much longer the
+gaps from step to step are from where one is begun until it is there, than the mean of the run without, which no
+checkpoint slows down; and, beside it, than the mean of the same run's other steps.
 
-    python benchmarks/loop.py [rounds] [seconds for each network's checkpoints]
+    python benchmarks/loop.py [rounds] [seconds for each network with checkpoints, and as many without]
 """
 
 from __future__ import annotations
@@ -36,17 +40,20 @@ from striate.training import Checkpoint, Control, Recipe, Step
 from striate.training.lesson import Lesson, lesson
 from striate.training.loop import EVERY, Run, begun
 from striate.training.optimise import optimizer
+from striate.training.state import State
 
 QUESTION = "what striate.train costs over a bare torch loop, and what a checkpoint costs it"
-CPU, LONG = torch.device("cpu"), 1 << 30  # steps of an epoch: more than are made
+CPU, LONG = torch.device("cpu"), 1 << 30  # steps of an epoch, and seconds: more than are made
 CASES: dict[str, tuple[Blueprint, tuple[int, int, int], int, int]] = {  # network, image, batch, steps of a turn
     "lenet5": (zoo.lenet5(), (1, 32, 32), 128, 10),
     "one linear layer": (Linear(10), (1, 1, 1), 8, 200),
 }
 TURNS = 5  # of a round
 STALLS = {"lenet5": ((1, 32, 32), 0.5), "resnet18": ((3, 32, 32), 1.0)}  # image, seconds between checkpoints
-WARM = 3  # steps that are none of the others: the first ones ask for memory
-BEGUN, ALL = "where one is begun, in steps", "until it is there, in steps"
+SWAPS = 3  # turns of a run without a folder and of one with
+WARM = 3  # steps of a turn that do not count: the first ones ask for memory
+TORCHS, OURS = "against torch's optimiser", "against our optimiser"
+BEGUN, ALL = "where one is begun", "until it is there"
 Batch = tuple[Tensor, Tensor]
 
 
@@ -103,10 +110,28 @@ def bare(course: Beforehand) -> Iterator[None]:
         yield
 
 
+def bare_with_ours(course: Beforehand) -> Iterator[None]:
+    """The same, but with the optimiser that `ours` has, and gradients dropped as there."""
+    assert course.deck
+    model, optimiser = course.model.train(), optimizer(course.model, course.recipe)
+    trained = [p for group in optimiser.param_groups for p in group["params"]]
+    for x, y in course.deck.epoch():
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimiser.step()
+        for parameter in trained:
+            parameter.grad = None
+        yield
+
+
 def ours(course: Beforehand, folder: Path | None = None) -> Iterator[None]:
-    for event in Run(course, folder, Control(), EVERY).recorded(lambda: begun(course)):
-        if isinstance(event, Step):
-            yield
+    """With a folder it keeps its log there; the one checkpoint, from before any step, is there when the first comes."""
+    with closing(Run(course, folder, Control(), LONG).recorded(lambda: begun(course))) as events:
+        if folder:
+            next(event for event in events if isinstance(event, Checkpoint))
+        for event in events:
+            if isinstance(event, Step):
+                yield
 
 
 @contextmanager
@@ -133,65 +158,123 @@ def timed(loops: Mapping[str, Iterator[None]], turns: int, steps: int) -> dict[s
 
 
 def overhead(name: str, n: int, threads: int) -> _harness.Json:
-    """Seconds a step of each, and what ours takes longer."""
+    """Seconds a step of each, and what it takes longer than either bare loop."""
     *case, steps = CASES[name]
     with TemporaryDirectory() as here, on(threads):
         course = made(*case, "float32", threads)
-        loops = {"bare": bare(course), "bare, again": bare(course)}
-        loops |= {"striate": ours(course), "striate, a folder": ours(course, Path(here))}
+        loops = {"bare": bare(course), "bare, again": bare(course), "bare, our optimiser": bare_with_ours(course)}
+        loops |= {"striate": ours(course), "striate, a log": ours(course, Path(here))}
         timed(loops, 1, steps)  # what is done once only is no part of it
         seconds = timed(loops, n * TURNS, steps)
         for loop in loops.values():
             with closing(loop):
                 pass
-    step = statistics.median(seconds["bare"] + seconds["bare, again"])
-    result: _harness.Json = {"threads": threads, "batch": case[2], "steps": len(seconds["bare"]), "bare_step_s": step}
-    print(f"{name}, {threads} thread{'s' * (threads > 1)}: a bare step {step * 1e6:.1f} us")
-    for loop, times in seconds.items():
+    steps_s = {
+        TORCHS: statistics.median(seconds["bare"] + seconds["bare, again"]),
+        OURS: statistics.median(seconds["bare, our optimiser"]),
+    }
+    result: _harness.Json = {
+        "threads": threads,
+        "batch": case[2],
+        "steps": len(seconds["bare"]),
+        "bare_step_s": steps_s,
+    }
+    print(f"{name}, {threads} thread{'s' * (threads > 1)}: a bare step {steps_s[TORCHS] * 1e6:.1f} us")
+    for way, times in seconds.items():
         low, middle, high = statistics.quantiles(times, n=4)
-        share = middle / step - 1
-        result[loop] = {"median_s": middle, "quartiles_s": [low, high], "more_s": middle - step, "share": share}
-        print(f"  {loop:18} {(middle - step) * 1e6:+7.1f} us a step ({share:+.2%})", flush=True)
+        result[way] = {"median_s": middle, "quartiles_s": [low, high]}
+        for what, step in steps_s.items():
+            result[way][what] = {"more_s": middle - step, "share": middle / step - 1}
+        told = (
+            f"{what} {of['more_s'] * 1e6:+7.1f} us ({of['share']:+.2%})"
+            for what in steps_s
+            if (of := result[way][what])
+        )
+        print(f"  {way:20} {', '.join(told)}", flush=True)
     return result
 
 
-def gaps(name: str, seconds: float, folder: Path) -> tuple[list[float], list[tuple[int, int]]]:
-    """Seconds from each step to the next; and checkpoints: after which step begun, after which known to be there."""
-    image, every = STALLS[name]
-    course = made(getattr(zoo, name)(classes=10), image, 128, "auto", torch.get_num_threads())
-    steps, written = [], []
-    with closing(Run(course, folder, Control(), every).recorded(lambda: begun(course))) as run:
+def plain(course: Beforehand, state: State, seconds: float) -> list[float]:
+    """Seconds from each step to the next, without a folder."""
+    steps: list[float] = []
+    with closing(Run(course, None, Control(), LONG).recorded(lambda: state)) as run:
         for event in run:
-            if isinstance(event, Checkpoint):
-                written.append((event.step, len(steps)))
             if isinstance(event, Step):
                 steps.append(time.perf_counter())
-                if len(written) > 1 and steps[-1] > steps[0] + seconds:
+                if len(steps) > WARM + 1 and steps[-1] > steps[0] + seconds:
                     break
-    return [later - sooner for sooner, later in pairwise(steps)], written[1:]  # the first is begun before any step
+    return [later - sooner for sooner, later in pairwise(steps)][WARM:]
+
+
+def gaps(course: Beforehand, state: State, every: float, seconds: float) -> tuple[list[float], list[list[float]]]:
+    """Seconds from each step to the next, of those that no checkpoint was under way in; and of those from where one was
+    begun until it was there, for each checkpoint. It ends with a checkpoint, so that none is begun and unknown.
+    """
+    steps, spans, before = [], [], state.step
+    with (
+        TemporaryDirectory() as folder,
+        closing(Run(course, Path(folder), Control(), every).recorded(lambda: state)) as run,
+    ):
+        for event in run:
+            if isinstance(event, Step):
+                steps.append(time.perf_counter())
+            if isinstance(event, Checkpoint):
+                spans.append(range(event.step - before - 1, len(steps) - 1))
+                if len(spans) > 1 and steps[-1] > steps[0] + seconds:
+                    break
+    times = [later - sooner for sooner, later in pairwise(steps)]
+    first, *counted = spans  # the first is begun before any step
+    busy = {i for span in spans for i in span} | set(range(max(WARM, first.stop)))
+    return [gap for i, gap in enumerate(times) if i not in busy], [[times[i] for i in span] for span in counted]
 
 
 def stalls(name: str, seconds: float) -> _harness.Json:
     """What a checkpoint holds up: the step where it is begun, and all steps until it is there."""
-    with TemporaryDirectory() as folder:
-        steps, written = gaps(name, seconds, Path(folder))
-    spans = [range(start - 1, max(start, there - 1)) for start, there in written]
-    held = {i for span in spans for i in span}
-    others = [gap for i, gap in enumerate(steps) if i not in held][WARM:]
-    usual = statistics.mean(others)
-    more = [[steps[i] - usual for i in span if i < len(steps)] for span in spans]
-    found: _harness.Json = {"seconds between": STALLS[name][1], "checkpoints": len(written), "steps": len(steps)}
-    found |= {"mean_step_s": usual, "median_step_s": statistics.median(others), "longest_other_s": max(others)}
-    for what, delays in ((BEGUN, [each[0] for each in more if each]), (ALL, [sum(each) for each in more if each])):
-        found[what] = {"median": statistics.median(delays) / usual, "most": max(delays) / usual}
+    image, every = STALLS[name]
+    course = made(getattr(zoo, name)(classes=10), image, 128, "auto", torch.get_num_threads())
+    state = begun(course)  # one for all turns: its tensors stay where they are
+    without, others, spans = [], [], []
+    plain(course, state, 0)
+    for _ in range(SWAPS):
+        without += plain(course, state, seconds / SWAPS)
+        free, held = gaps(course, state, every, seconds / SWAPS)
+        others, spans = others + free, spans + held
+    usual = statistics.mean(without)
+    found: _harness.Json = {"seconds between": every, "checkpoints": len(spans), "turns": SWAPS}
+    found |= {
+        "without": {**_about(without), **_held(spans, usual)},
+        "the same run's others": {**_about(others), **_held(spans, statistics.mean(others))} if others else None,
+    }
+    mean = statistics.mean(sum(span) - usual * len(span) for span in spans)
+    found[f"share, one every {EVERY:.0f} s"] = mean / EVERY
+    of, beside = found["without"], found["the same run's others"]
     print(
-        f"{name}: {len(written)} checkpoints in {len(steps)} steps of {usual * 1e3:.1f} ms. In steps, one holds up "
-        f"where it is begun {found[BEGUN]['median']:.2f} (most {found[BEGUN]['most']:.2f}), until it is there "
-        f"{found[ALL]['median']:.2f} (most {found[ALL]['most']:.2f}); the longest of the others took "
-        f"{max(others) / usual:.2f}",
-        flush=True,
+        f"{name}: {len(spans)} checkpoints; {len(without)} steps of {usual * 1e3:.2f} ms without any. In steps, one "
+        f"holds up where it is begun {of[BEGUN]['median']:.2f} (most {of[BEGUN]['most']:.2f}), until it is there "
+        f"{of[ALL]['median']:.2f} (most {of[ALL]['most']:.2f}); one every {EVERY:.0f} s costs {mean / EVERY:.3%}"
     )
+    if beside:
+        print(
+            f"  against the same run's {beside['steps']} other steps of {beside['mean_s'] * 1e3:.2f} ms: "
+            f"{beside[BEGUN]['median']:.2f} and {beside[ALL]['median']:.2f}; the longest of them took "
+            f"{beside['longest_s'] / usual:.2f}",
+            flush=True,
+        )
     return found
+
+
+def _about(times: list[float]) -> _harness.Json:
+    middle = statistics.median(times)
+    return {"steps": len(times), "mean_s": statistics.mean(times), "median_s": middle, "longest_s": max(times)}
+
+
+def _held(spans: list[list[float]], usual: float) -> _harness.Json:
+    """By how many usual steps each checkpoint held training up."""
+    delays = {BEGUN: [span[0] / usual - 1 for span in spans], ALL: [sum(span) / usual - len(span) for span in spans]}
+    return {
+        what: {"median": statistics.median(of), "mean": statistics.mean(of), "most": max(of)}
+        for what, of in delays.items()
+    }
 
 
 def main(n: int, seconds: float) -> None:
