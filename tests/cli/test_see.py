@@ -320,7 +320,78 @@ def test_a_report_of_images_of_which_one_cannot_be_read(here: Path) -> None:
     done = striate(LENET, "no.png", "7.png", "--report", "out.html", "--only", "activations,filters,field", "--json")
     assert done.exit_code == 2
     shown = [(one["show"], one.get("image")) for one in json.loads(done.stdout)["sections"]]
-    assert shown == [("activations", "7.png"), ("filters", None), ("field", None)]
+    assert shown == [("activations", "no.png"), ("activations", "7.png"), ("filters", None), ("field", None)]
+    assert done.stderr.count("Cannot read no.png: it is not an image.") == 1
+    read = Document(Path("out.html").read_text())
+    assert read.text.count("Cannot read no.png: it is not an image.") == 1
+    assert len([tag for tag, _ in read.tags if tag == "img"]) == 3
+    alone = striate(LENET, "no.png", "--report", "alone.html", "--only", "activations,filters")
+    assert alone.exit_code == 2
+    assert "<h1>Inside lenet5-mnist</h1>" in Path("alone.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "only", "lost", "says"),
+    [
+        (["--boxes", "no"], "pointing,filters", ["pointing"], "Cannot read no: there is no such file or folder."),
+        (["7.png", "4.png", "--unit", "conv1:cat"], "deconvnet,filters", ["deconvnet"] * 2, 'Cannot read "cat" as a '),
+        (["--along", "way", "--data", "digits"], "filters,trajectory", ["trajectory"], "way"),
+        (["7.png", "--like", "no.png"], "activations,style", ["style"], "Cannot read no.png: there is no such file"),
+    ],
+)  # fmt: skip
+def test_a_report_is_not_cut_short_by_what_is_no_image(
+    here: Path, words: list[str], only: str, lost: list[str], says: str
+) -> None:
+    (here / "way").mkdir()
+    done = striate(LENET, *words, "--report", "out.html", "--only", only, "--json")
+    assert done.exit_code == 2, done.output
+    sections = json.loads(done.stdout)["sections"]
+    assert [one["show"] for one in sections if "why" in one] == lost
+    assert {one["show"] for one in sections} == {*only.split(",")}
+    assert done.stderr.count("Cannot ") == 1
+    read = Document(Path("out.html").read_text())
+    assert len([tag for tag, _ in read.tags if tag == "img"]) == len(sections) - len(lost)
+    for text in (done.stderr, read.text[read.text.rindex("What could not be shown") :]):
+        assert says in text
+
+
+def test_a_report_of_nothing_says_why(here: Path) -> None:
+    done = striate(LENET, "--report", "out.html", "--only", "page,filters", "--layer", "conv3")
+    assert done.exit_code == 2
+    _, _, told = done.stderr.partition("Cannot report anything: nothing could be drawn.\n")
+    assert (
+        "\n    ".join(("    Cannot show page without an image.", "    striate see MODEL cat.jpg --show page")) in told
+    )
+    assert '\n    No layer "conv3". Known: conv1.conv, ' in told
+    assert files(here) == set()
+
+
+@pytest.mark.parametrize("facts", [{}, {"a": torch.zeros(1)}])
+def test_a_picture_that_cannot_be_kept_is_shown(here: Path, monkeypatch: pytest.MonkeyPatch, facts: Any) -> None:
+    """A file stands where the parts would, or JSON cannot hold the facts."""
+    rows = here / "rows"
+    monkeypatch.setattr(see_report, "view", lambda name, of: View(DRAWN, facts, name, (rows,)))
+    rows.mkdir()
+    if not facts:
+        (here / "out.parts").write_text("theirs")
+    done = striate(LENET, "--report", "out.html", "--only", "filters,field")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("out.html: 2 pictures, ")
+    assert done.stderr.count("Cannot write out.parts") == 2
+    assert files(here) == {"out.html"} | ({"out.parts"} if not facts else set())
+
+
+def test_a_reports_charts_are_as_they_were_drawn(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rich = BytesIO()
+    noise = torch.randint(0, 20, (200, 200, 3), generator=torch.Generator().manual_seed(0)).byte()
+    Image.fromarray(noise.numpy()).save(rich, "PNG")
+    monkeypatch.setattr(see_report, "view", lambda name, of: View(rich.getvalue(), {}, name))
+    done = striate(LENET, "--report", "out.html", "--only", "filters,field")
+    assert done.exit_code == 0, done.output
+    tags = [attributes["src"] or "" for tag, attributes in Document(Path("out.html").read_text()).tags if tag == "img"]
+    pictures = [Image.open(BytesIO(b64decode(source.partition(",")[2]))).convert("RGB") for source in tags]
+    same = [torch.tensor([*one.tobytes()]).equal(noise.flatten().long()) for one in pictures]
+    assert same == [VIEWS[name].photos is False for name in ("field", "filters")][::-1] == [True, False]
 
 
 def test_a_surface_that_was_stopped_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

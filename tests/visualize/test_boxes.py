@@ -110,6 +110,29 @@ def test_what_does_not_say_boxes_is_refused(
     assert str(refused.value).startswith(says)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("declared", "what"), [('<!ENTITY b "bb">', "entities"), ('<!ENTITY % b "bb">', "entities"),
+                           ('<!ATTLIST a b CDATA "bb">', "attributes")],
+)  # fmt: skip
+def test_what_grows_is_refused_in_any_encoding(declared: str, what: str, encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    said = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE a [{declared}]><a/>'
+    path.write_bytes(said.encode(encoding))
+    with pytest.raises(CannotRead) as refused:
+        read_boxes(tmp_path)
+    assert str(refused.value) == f"Cannot read {path}: it declares {what}, which boxes have no need of."
+
+
+def test_what_does_not_grow_is_read(tmp_path: Path, drawn: Callable[[str], Path]) -> None:
+    drawn("a.png")
+    said = xml(("<![CDATA[<!ENTITY]]>", 1, 1, 100, 50))
+    for text in (f"<!-- <!ENTITY --><!DOCTYPE annotation>{said}", f"<!DOCTYPE a [<!ELEMENT a ANY>]>{said}"):
+        for encoding in ("utf-8", "utf-16"):
+            (tmp_path / "a.xml").write_bytes(text.encode(encoding))
+            assert read_boxes(tmp_path).classes == ("<!ENTITY",)
+
+
 def test_real_boxes(shared: Path) -> None:
     """The whole of BCCD: as many images and boxes as its authors count, the two without area left out."""
     found = read_boxes(shared / "bccd")

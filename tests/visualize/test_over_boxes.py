@@ -62,6 +62,7 @@ def test_hits_are_counted_by_class(squares: Path) -> None:
     assert shown.facts["by_class"]["occlusion"] == {"red": 0.75, "blue": 1.0}
     assert shown.facts["shares"]["occlusion"] == 0.875
     assert (shown.facts["maps"], shown.facts["images"], shown.facts["margin"]) == (6, 4, 4)
+    assert shown.line.startswith("6 maps of 4 images, 2 classes, 4 pixels around boxes\n")
     assert "occlusion hits 88%" in shown.line
     assert shown.facts["by_class"][MIDDLE] == {"red": 0.25, "blue": 0.0}  # it is on the third red one
     around = (10 + 2 * 4) ** 2 / (60 * 80)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 import striate
+from striate.blueprint import CannotWrite
 from striate.data import Images, Splits
 from striate.nn.build import Network
 from striate.visualize.parts import Parts
@@ -68,5 +70,49 @@ def test_whatever_is_another_has_another_place(of: Wanted, tmp_path: Path) -> No
     changes = [{"model": other}, {"data": data}, {"data": None}, {"unit": "conv1:2"}, {"points": 3}, {"seed": 1}]
     changes += [{"other": Other(of.model, "b")}, {"other": Other(other, "b")}, {"target": 1}, {"name": "n"}]
     places = [place(of._replace(**change)) for change in changes] + [place(of, "filters")]
+    for name, value in (("classes", ["a"]), ("preprocessing", {})):
+        told = striate.load("lenet5-mnist")
+        told.metadata[name] = value
+        places.append(place(of._replace(model=told)))
     Image.new("L", (32, 32), 9).save(of.image)
     assert len({first, *places, place(of)}) == len(places) + 2
+
+
+@pytest.mark.parametrize(("view", "name"), [("pointing", "boxes"), ("trajectory", "along")])
+def test_what_a_folder_holds_counts(of: Wanted, view: str, name: str, tmp_path: Path) -> None:
+    """For who needs it, and but for what is kept there itself."""
+    folder = tmp_path / "folder"
+    (folder / "inside").mkdir(parents=True)
+    of = of._replace(**{name: str(folder)})
+    parts = Parts.beside(folder / "out.html", of)
+    places = [parts.of(view, of)]
+    file = folder / "inside" / "a.xml"
+    for text in ("one", "three"):
+        file.write_text(text)
+        places.append(parts.of(view, of))
+    os.utime(file, (1, 1))
+    places.append(parts.of(view, of))
+    file.rename(folder / "b.xml")
+    places.append(parts.of(view, of))
+    assert len({*places}) == 5
+    parts.keep(places[-1], SHOWN)
+    assert parts.of(view, of) == places[-1]
+    one = of._replace(**{name: str(folder / "b.xml")})
+    before, other = parts.of(view, one), parts.of("filters", one)
+    (folder / "b.xml").write_text("another")
+    assert (parts.of(view, one) != before, parts.of("filters", one)) == (True, other)
+
+
+def test_what_cannot_be_kept_is_refused(of: Wanted, tmp_path: Path) -> None:
+    parts = Parts.beside(tmp_path / "out.html", of)
+    place = parts.of("page", of)
+    with pytest.raises(CannotWrite, match="not JSON serializable"):
+        parts.keep(place, SHOWN._replace(facts={"a": torch.zeros(1)}))
+    assert not parts.folder.exists()
+    parts.keep(place, SHOWN._replace(line="\udcff"))  # of a file's name that is no text
+    assert (parts.kept(place) or SHOWN).line == "\udcff"
+    parts.done_with([place])
+    parts.folder.touch()
+    with pytest.raises(CannotWrite, match=r"Cannot write .*out\.parts: "):
+        parts.keep(place, SHOWN)
+    parts.done_with([place])

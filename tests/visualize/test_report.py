@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from importlib import import_module
 from inspect import signature
 from io import BytesIO
@@ -62,7 +63,7 @@ def test_pictures_are_small_and_look_the_same() -> None:
     """Of a chart to the bit, of a photo to the eye."""
     for photo in (False, True):
         png = picture(photo)
-        kind, small = lean(png)
+        kind, small = lean(png, photos=photo)
         before, after = (np.asarray(Image.open(BytesIO(one)).convert("RGB"), np.float64) for one in (png, small))
         apart = np.sqrt(np.square(before - after).mean())
         assert kind == "webp"
@@ -75,6 +76,30 @@ def test_pictures_are_small_and_look_the_same() -> None:
     dot = BytesIO()
     Image.new("P", (1, 1)).save(dot, "PNG")
     assert len(lean(dot.getvalue())[1]) <= len(dot.getvalue())
+
+
+def test_nothing_is_left_out_of_a_chart() -> None:
+    """However rich it is; of the same among photos, something is."""
+    png = picture(photo=True)
+    before = np.asarray(Image.open(BytesIO(png)))
+    for photos in (False, True):
+        page = report("Net", [], [Section("Loss", "", "", png, "In a line.", photos=photos)])
+        [small] = re.findall(r'src="data:image/\w+;base64,([^"]*)"', page)
+        after = np.asarray(Image.open(BytesIO(b64decode(small))).convert("RGB"))
+        assert np.array_equal(before, after) is not photos
+
+
+@pytest.mark.parametrize("photos", [False, True])
+def test_what_is_too_large_for_webp_stays_as_it_is(photos: bool) -> None:
+    file = BytesIO()
+    Image.linear_gradient("L").resize((16_384, 4)).save(file, "PNG")
+    assert lean(file.getvalue(), photos) == ("png", file.getvalue())
+
+
+def test_views_with_photos_are_told_from_charts() -> None:
+    assert {name for name, kind in VIEWS.items() if not kind.photos} == {
+        "filters", "statistics", "similarity", "line", "surface", "trajectory", "sharpness", "flow",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", VIEWS)

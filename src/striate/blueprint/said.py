@@ -15,9 +15,9 @@ UNSEEN = {
 }  # categories that steer a terminal, turn a line, or are no character
 
 
-def counted(n: int, noun: str) -> str:
-    """1 epoch, 1,200 epochs."""
-    return f"{n:,} {noun}{'s' * (n != 1)}"
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """1 epoch, 1,200 epochs; of what takes more than an s, with its plural: 2 classes."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def visible(text: str, but: str = "") -> str:

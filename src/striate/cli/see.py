@@ -43,8 +43,8 @@ What can be shown:
 
 MODEL is a model file, a run's folder, the name of one that comes along, or a network of the zoo, with --weights a file.
 A unit is a layer (layer3.2), a channel of it (conv2:17), one cell of that (conv2:17@3,5) or a class (out:collie).
-What is there stays: NAME-2 is made. A report or a surface that was stopped goes on with the same command. An image
-that cannot be read is named on stderr, the others are made, and the exit code is then 2.
+What is there stays: NAME-2 is made. A report or a surface that was stopped goes on with the same command. What was
+given and cannot be read is named on stderr, the rest is made, and the exit code is then 2.
 """
 DRAWN = (".png", ".html")
 OPTIONS = (  # as `Wanted` calls them
@@ -212,7 +212,7 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
     path = unclaimed(wanted)
     if path.suffix.lower() == ".html":
         kind = VIEWS[name]
-        section = Section(kind.title, kind.read, kind.source, shown.png, shown.line)
+        section = Section(kind.title, kind.read, kind.source, shown.png, shown.line, photos=kind.photos)
         write_atomically(path, made(of.title, facts(of), [section]))
     else:
         write_atomically(path, shown.png)

@@ -5,11 +5,12 @@ as COCO's. As shares of an image, and in the pixels that a network reads.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import torch
 from torch import Tensor
@@ -86,13 +87,24 @@ def _of_xml(folder: Path, files: list[Path]) -> Iterator[tuple[Path, Grid, list[
 
 
 def _parsed(path: Path) -> ElementTree.Element:
-    """Raises CannotRead; a document that declares entities is read no further."""
-    text = _bytes(path, MOST_XML)
-    if b"<!" in text.replace(b"<!--", b""):
-        raise CannotRead(f"Cannot read {path}: it declares entities, which boxes have no need of.")
+    """Raises CannotRead; a document that declares what a few bytes can make large is read no further: entities, and
+    attributes, which have defaults.
+    """
+
+    def refused(what: str) -> Callable[..., None]:
+        def declared(*_: object) -> None:
+            raise CannotRead(f"Cannot read {path}: it declares {what}, which boxes have no need of.")
+
+        return declared
+
+    text, reader = _bytes(path, MOST_XML), expat.ParserCreate()  # it, and no search, knows every encoding
+    reader.EntityDeclHandler, reader.AttlistDeclHandler = refused("entities"), refused("attributes")
     try:
+        reader.Parse(text, True)
         return ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
+    except CannotRead:
+        raise
+    except (expat.ExpatError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise CannotRead(f"Cannot read {path}: it is no XML ({error}).") from None
 
 

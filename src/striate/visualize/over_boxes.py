@@ -70,8 +70,8 @@ def pointing_view(of: Wanted) -> View:
     told = "\n".join(
         f"{who} {'would hit' if who in (MIDDLE, ANYWHERE) else 'hits'} {share:.0%}" for who, share in shares.items()
     )
-    head = f"{counted(len(pointed), 'map')} of {counted(len(some), 'image')}, {counted(len(by_class[MIDDLE]), 'class')}"
-    head = head.replace("classs", "classes")
+    head = f"{counted(len(pointed), 'map')} of {counted(len(some), 'image')}"
+    head += f", {counted(len(by_class[MIDDLE]), 'class', 'classes')}"
     png = draw_pointing(shares, pointed, f"{of.name}: pointing at things", next(iter(methods)), (MIDDLE, ANYWHERE))
     return View(png, {**facts, "left_out": boxes.left_out}, f"{head}, {counted(margin, 'pixel')} around boxes\n{told}")
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from html import escape
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from striate.blueprint.said import visible
 
@@ -31,14 +32,15 @@ a{color:LinkText}
 img{border-width:1px 0;border-radius:0}}
 @media(prefers-color-scheme:dark){img{filter:brightness(.88)}}
 """
-QUALITY = 90  # of 100: what WebP leaves out of a photo is not seen
+LOSSLESS: dict[str, Any] = {"lossless": True, "quality": 50}
+LOSSY: dict[str, Any] = {"quality": 90}  # of 100: what is left out of a photo is not seen
 SHORT = 5  # lines that are said at once
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # a reader's browser asks nobody for anything
 
 
 class Section(NamedTuple):
     """One thing that was seen: the picture (PNG), the same in words (`line`); how it is `read`; where it is from. `why`
-    it is not there, where there is no picture.
+    it is not there, where there is no picture. `photos`: are in it, and a little of it may be left out.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Section(NamedTuple):
     png: bytes = b""
     line: str = ""
     why: str = ""
+    photos: bool = False
 
 
 def report(title: str, facts: Sequence[str], sections: Sequence[Section]) -> str:
@@ -73,7 +76,7 @@ def _drawn(one: Section) -> str:
     alt, said = visible(one.line.split("\n")[0]) or one.title, f"<div>{_text(one.line)}</div>"
     if one.line.count("\n") > SHORT:
         said = f"<details><summary>The same in words</summary>{said}</details>"
-    kind, picture = lean(one.png)
+    kind, picture = lean(one.png, one.photos)
     return (
         f"<p>{_text(one.read)}</p>\n"
         f'<figure><img alt="{escape(alt)}" src="data:image/{kind};base64,{b64encode(picture).decode()}">'
@@ -82,15 +85,18 @@ def _drawn(one: Section) -> str:
     )
 
 
-def lean(png: bytes) -> tuple[str, bytes]:
-    """A picture in few bytes, and their kind: WebP, without loss of a chart, without one to be seen of photos."""
+def lean(png: bytes, photos: bool = False) -> tuple[str, bytes]:
+    """A picture in few bytes, and their kind: WebP, without loss of a chart, without one to be seen of `photos`; the
+    PNG itself where that is smaller, or too large for WebP (16,383 pixels a side).
+    """
     from PIL import Image
 
     pixels, found = Image.open(BytesIO(png)).convert("RGB"), [("png", png)]
-    for options in ({"lossless": True, "quality": 50}, {"quality": QUALITY}):
+    for options in (LOSSLESS, LOSSY) if photos else (LOSSLESS,):
         file = BytesIO()
-        pixels.save(file, "WEBP", **options)
-        found.append(("webp", file.getvalue()))
+        with suppress(OSError, ValueError):
+            pixels.save(file, "WEBP", **options)
+            found.append(("webp", file.getvalue()))
     return min(found, key=lambda one: len(one[1]))
 
 

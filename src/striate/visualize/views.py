@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Kind(NamedTuple):
     """A thing that can be shown: the function (Wanted) -> View that does, as module.name of this room; `shows`, in a
     list; its title, how it is `read`, and where it is from. `needs` is what it cannot do without (image, data, …),
-    `takes` what else of `Wanted` it heeds. `alone`: in a report only where it is asked for.
+    `takes` what else of `Wanted` it heeds. `alone`: in a report only where it is asked for. `photos`: are in it, else
+    it is a chart.
     """
 
     make: str
@@ -28,6 +29,7 @@ class Kind(NamedTuple):
     needs: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     alone: bool = False
+    photos: bool = False
 
 
 VIEWS: dict[str, Kind] = {  # in the order of a report
@@ -36,14 +38,14 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         "What it sees in the image",
         "Bars are probabilities. Bright, or brown, places speak for the class; below each map, whether to trust it.",
         "Grad-CAM: Selvaraju et al. 2016. SmoothGrad: Smilkov et al. 2017. Occlusion: Zeiler and Fergus 2013.",
-        ("image",), ("target", "layer"),
+        ("image",), ("target", "layer"), photos=True,
     ),
     "attribution": Kind(
         "over_image.attribution_view", "where in an image it looks, by one method or by all",
         "Where it looks, by every method",
         "Each map asks in another way which places the score is due to; what all of them say is more likely so.",
         "Of each map, in striate.visualize.attribution",
-        ("image",), ("method", "target", "layer"),
+        ("image",), ("method", "target", "layer"), photos=True,
     ),
     "trust": Kind(
         "over_image.trust_view", "how far maps of attribution are to be trusted, in curves",
@@ -51,28 +53,28 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         "Pixels deleted, or inserted, as a map ranks them should move the class sooner than by chance (dotted); with "
         "more and more random weights a map should become another.",
         "Petsiuk et al. 2018, section 4; Adebayo et al. 2018, section 3",
-        ("image",), ("method", "target", "layer"),
+        ("image",), ("method", "target", "layer"), photos=True,
     ),
     "pointing": Kind(
         "over_boxes.pointing_view", "how often maps point at the things themselves (--boxes)",
         "Whether its maps point at things",
         "How often a map's strongest place lies in a box of its class; beside it, the image's middle and any place.",
         "Zhang et al. 2016, section 4.1",
-        ("boxes",), ("method", "target", "layer", "images"),
+        ("boxes",), ("method", "target", "layer", "images"), photos=True,
     ),
     "deconvnet": Kind(
         "over_image.deconvnet_view", "what of an image a unit answered to",
         "What units answered to in the image",
         "Left, what of the pixels made the unit respond, grey being nothing; right, the same part of the image.",
         "Zeiler and Fergus 2013, section 2.1",
-        ("image",), ("unit",),
+        ("image",), ("unit",), photos=True,
     ),
     "activations": Kind(
         "over_image.activations_view", "what its layers make of an image",
         "What its layers make of the image",
         "A row for each size of map, its strongest channels. Early ones find edges, late ones parts and things.",
         "LeCun et al. 1998, figure 2; Zeiler and Fergus 2013",
-        ("image",), ("layer",),
+        ("image",), ("layer",), photos=True,
     ),
     "filters": Kind(
         "over_image.filters_view", "a layer's weights",
@@ -86,7 +88,7 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         "What a unit sees of the image",
         "All that can reach the unit is in the blue frame, most of what counts in the orange one.",
         "Luo et al. 2016",
-        (), ("image", "data", "unit", "layer", "images"),
+        (), ("image", "data", "unit", "layer", "images"), photos=True,
     ),
     "statistics": Kind(
         "over_data.statistics_view", "values by layer, and dead channels, over data",
@@ -100,42 +102,42 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         "What excites units most",
         "Of all images, the patches at which a channel responds most: what they share is what it looks for.",
         "Girshick et al. 2014, section 3.1; Zeiler and Fergus 2013, section 4.1",
-        ("data",), ("unit", "layer", "images"),
+        ("data",), ("unit", "layer", "images"), photos=True,
     ),
     "imagine": Kind(
         "made.imagine_view", "images made to excite a unit",
         "What would excite units most",
         "Images made from noise to excite a channel, by gradient ascent; beside them, with data, real patches that do.",
         "Erhan et al. 2009; Olah et al. 2017",
-        (), ("data", "unit", "layer", "images", "seed"),
+        (), ("data", "unit", "layer", "images", "seed"), photos=True,
     ),
     "dream": Kind(
         "made.dream_view", "a photo with more in it of what a layer or a unit sees",
         "A dream",
         "What a layer sees a little of in the photo was made more, again and again.",
         "Mordvintsev et al. 2015",
-        ("image",), ("unit", "layer", "seed"), alone=True,
+        ("image",), ("unit", "layer", "seed"), alone=True, photos=True,
     ),
     "style": Kind(
         "made.style_view", "a photo in the style of another picture (--like)",
         "A photo in the style of another picture",
         "The photo's things, the other picture's textures, as the network tells them apart.",
         "Gatys et al. 2015",
-        ("image", "like"), ("seed",), alone=True,
+        ("image", "like"), ("seed",), alone=True, photos=True,
     ),
     "embedding": Kind(
         "over_data.embedding_view", "where a layer puts a data set's images",
         "Where a layer puts images",
         "Images lie near each other that the layer takes for alike; classes that mix are those it confuses.",
         "van der Maaten and Hinton 2008",
-        ("data",), ("layer", "images", "seed"),
+        ("data",), ("layer", "images", "seed"), photos=True,
     ),
     "neighbours": Kind(
         "over_data.neighbours_view", "which images of a data set are nearest to an image in a layer",
         "The nearest images",
         "Beside the image, or each of some test images, the training images whose features are nearest.",
         "Krizhevsky et al. 2012, figure 4",
-        ("data",), ("image", "layer", "images"),
+        ("data",), ("image", "layer", "images"), photos=True,
     ),
     "similarity": Kind(
         "over_data.similarity_view", "how alike its layers are, or those of another network (--other)",
