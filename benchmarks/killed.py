@@ -23,13 +23,13 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import matplotlib.figure  # noqa: F401  # what training imports on its way is imported here, once, not in each process
 import sklearn.datasets  # noqa: F401
 import torch
 import torch._dynamo
 from safetensors.numpy import load_file
+from xxhash import xxh3_64
 
 import _harness
 import striate.data.memory
@@ -132,7 +132,7 @@ def fingerprint(run: Path) -> tuple[str, list[tuple[Any, ...]]]:
 
 
 def damaged(run: Path) -> int:
-    return sum(f"{crc32(path.read_bytes()):08x}" != path.stem.partition("-")[2] for path in listed(run))
+    return sum(xxh3_64(path.read_bytes()).hexdigest() != path.stem.partition("-")[2] for path in listed(run))
 
 
 def tried(name: str, case: Case, kills: int, folder: Path, chance: random.Random) -> _harness.Json:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
+from xxhash import xxh3_64
 
 from striate.blueprint import CannotWrite
 from striate.training import checkpoint
@@ -39,7 +39,7 @@ def test_it_is_the_file_that_the_library_would_write(tmp_path: Path) -> None:
     for name, tensor in load(content).items():
         assert tensor.dtype == TENSORS[name].dtype
         assert torch.equal(tensor, theirs[name])
-    assert path.name == f"0000000012-{crc32(content):08x}.safetensors"
+    assert path.name == f"0000000012-{xxh3_64(content).hexdigest()}.safetensors"
 
 
 def test_the_two_newest_stay(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from striate.data.chance import Chance
 from striate.data.images import FULL, Images, Skipped, Streamed
 from striate.data.mix import Mix
 from striate.data.preprocessing import Grid, Preprocessing, resampled
+from striate.data.threads import apart
 
 UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
 AHEAD = 3  # batches that are made while one is used, at most
@@ -71,7 +72,7 @@ class Stream:
         them cannot be read). Raises CannotRead where too many images cannot be read.
         """
         deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
-        with ThreadPoolExecutor(self._threads, "decode", torch.set_num_threads, (1,)) as pool:
+        with ThreadPoolExecutor(self._threads, "decode", apart) as pool:
             ahead: deque[_Making] = deque()
             try:
                 for place, index in islice(enumerate(deck), start, None):

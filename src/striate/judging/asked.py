@@ -20,6 +20,7 @@ from striate.data.images import Skipped
 from striate.data.memory import room_for
 from striate.data.preprocessing import scaled
 from striate.data.stream import UNREADABLE, too_many
+from striate.data.threads import apart
 from striate.judging.dense import checked, dense
 from striate.judging.trained import answer, preprocessing_of
 from striate.judging.views import Part, Views, bare, covered, distinct
@@ -189,7 +190,7 @@ Read = dict[int, Tensor] | Skipped
 
 def _ahead(read: Callable[[int], Read], count: int) -> Iterator[list[tuple[int, Read]]]:
     """0 to count-1 with what was read of each, RUN at a time; threads read the next ones meanwhile."""
-    with ThreadPoolExecutor(os.cpu_count(), "decode", torch.set_num_threads, (1,)) as pool:
+    with ThreadPoolExecutor(os.cpu_count(), "decode", apart) as pool:
         ahead: deque[tuple[int, Future[Read]]] = deque()
         coming = iter(range(count))
         try:

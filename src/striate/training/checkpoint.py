@@ -1,8 +1,8 @@
 """Checkpoints: all that a training is after one step, in a file that is whole or not there, and that knows its digest.
 
-A run's folder `checkpoints/` holds the last KEPT of them, STEP-DIGEST.safetensors: the file's own CRC-32 is its name,
-so a flipped bit is found, whichever it is, and the one before is used. It is there to find damage, and takes a third of
-the time that SHA-256 does, which held training up (and which is still read: its first 32 digits).
+A run's folder `checkpoints/` holds the last KEPT of them, STEP-DIGEST.safetensors: the file's own digest is its name,
+so a flipped bit is found, whichever it is, and the one before is used. It is there to find damage and nobody's malice:
+XXH3, 64 bits, for SHA-256 held training up (and is still read: its first 32 digits).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from striate.blueprint import CannotRead, Graph, Refusal, graph_from_json
 from striate.blueprint.files import sync_folder, unwritten, write_atomically
+from striate.data.threads import apart
 from striate.training.events import Checkpoint
 
 FOLDER = "checkpoints"
@@ -54,20 +54,21 @@ def write(folder: Path, step: int, copy: Copy, said: Mapping[str, Any]) -> Check
     """On the disk when it returns; those older than the one before are gone then. None, and nothing is written, where a
     weight or statistic is not finite: nobody could go on from there. Raises CannotWrite.
     """
+    from xxhash import xxh3_64
+
     if not all(_finite(tensor) for name, tensor in copy.tensors.items() if not name.startswith("optimizer.")):
         return None
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
-    digest = 0
+    digest = xxh3_64()
 
     def counted() -> Iterator[bytes | memoryview]:
-        nonlocal digest
         for part in copy.parts({"format": FORMAT, **said}):
-            digest = crc32(part, digest)
+            digest.update(part)
             yield part
 
     draft = write_atomically(place / f".{step:010}.part", counted())
-    path = place / f"{step:010}-{digest:08x}.safetensors"
+    path = place / f"{step:010}-{digest.hexdigest()}.safetensors"
     try:
         os.replace(draft, path)
     except OSError as error:
@@ -153,13 +154,12 @@ def _read(path: Path) -> Snapshot:
 
 def _whole(path: Path) -> bool:
     """Whether its digest is the one in its name."""
-    named, found = path.stem.partition("-")[2], 0
+    from xxhash import xxh3_64
+
+    named = path.stem.partition("-")[2]
     with path.open("rb") as file:
-        if len(named) == 32:
-            return hashlib.file_digest(file, "sha256").hexdigest().startswith(named)
-        while part := file.read(CHUNK):
-            found = crc32(part, found)
-    return named == f"{found:08x}"
+        found = hashlib.file_digest(file, "sha256" if len(named) == 32 else xxh3_64).hexdigest()
+    return found == named or (len(named) == 32 and found.startswith(named))
 
 
 def forget(folder: Path) -> None:
@@ -183,7 +183,7 @@ class Writer:
         # On one thread of its own: a second team of threads and the training's would wait for each other, also while it
         # has nothing to do.
         threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(1, "checkpoint", _alone)
+        self._pool = ThreadPoolExecutor(1, "checkpoint", apart)
         self._pool.submit(int).result()
         torch.set_num_threads(threads)  # what the pool's thread said of itself is for it alone
         self._under_way: Future[Checkpoint | None] | None = None
@@ -215,11 +215,3 @@ class Writer:
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
-
-
-def _alone() -> None:
-    """This thread computes without others. A thread that torch has not told how many it has takes the training's number
-    with its first operation, whatever was said before: so it asks first.
-    """
-    torch.get_num_threads()
-    torch.set_num_threads(1)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from striate.blueprint import Refusal
 from striate.blueprint.files import unwritten, write_atomically
+from striate.data.threads import apart
 from striate.visualize.images import Tick, unheard
 from striate.visualize.surface.objective import Objective, loss_at
 from striate.visualize.surface.weights import Write, movable, moving, vector
@@ -154,7 +155,7 @@ class _Walk(NamedTuple):
             with moving(mine.model) as write:
                 return row, self.row(row, mine.model, write)
 
-        with ThreadPoolExecutor(threads, "surface", torch.set_num_threads, (max(1, before // threads),)) as pool:
+        with ThreadPoolExecutor(threads, "surface", apart, (max(1, before // threads),)) as pool:
             coming = [pool.submit(one, row) for row in rows]
             try:
                 for future in as_completed(coming):
