@@ -138,9 +138,10 @@ def imagine(found: Json) -> str:
 def surface(found: Json) -> str:
     shares = ", ".join(f"{name} {case['share']:.0%}" for name, case in found["cases"].items())
     n = next(iter(found["cases"].values()))["timed"]["surface"]["n"]
+    whole = f"; 51×51 points in {found['whole']['seconds']:.0f} s" if "whole" in found else ""
     return (
         f"A loss surface of ResNet-20 on {found['images']:,} images, images/s as a share of plain inference: {shares} "
-        f"(n = {n})"
+        f"(n = {n}){whole}"
     )
 
 
