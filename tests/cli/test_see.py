@@ -215,7 +215,7 @@ def test_a_surface_that_was_stopped_goes_on(here: Path, monkeypatch: pytest.Monk
     done = striate(*words)
     assert done.exit_code == 130
     rows = "lenet5-mnist-surface-4.rows"
-    assert done.stderr == f"{rows}/ keeps what is done, for the same command.\n\nStopped.\n"
+    assert done.stderr == f"{rows}/ is to keep what is done, for the same command.\n\nStopped.\n"
     assert files(here) == {rows}
     assert len([*(here / rows).rglob("row-*.json")]) == 2
     stop = -1

@@ -90,7 +90,7 @@ def test_what_is_not_finite_is_not_written(tmp_path: Path) -> None:
 
 
 def test_its_thread_computes_alone_and_the_training_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second team of threads, even an idle one, makes each step of a small network half as long again."""
+    """A second team of threads, even an idle one, slows each step of a small network down."""
     told, before = [], torch.get_num_threads()
     real = checkpoint.write
     monkeypatch.setattr(checkpoint, "write", lambda *said: (real(*said), told.append(torch.get_num_threads()))[0])

@@ -233,7 +233,9 @@ def _rows(of: Wanted, name: str, out: Path) -> Path | None:
         return None
     rows = out.with_name(f"{out.stem}-{of.points or 'some'}.rows")
     there = (
-        f"Going on from what {rows}/ has." if rows.is_dir() else f"{rows}/ keeps what is done, for the same command."
+        f"Going on from what {rows}/ has."
+        if rows.is_dir()
+        else f"{rows}/ is to keep what is done, for the same command."
     )
     say(there, err=True)
     return rows

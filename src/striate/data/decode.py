@@ -20,11 +20,8 @@ MOST_PIXELS = 120_000_000  # beyond a good camera's; a "bomb" states more in a f
 MOST_BYTES = 1 << 28
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 ORIENTATION = 0x0112  # in EXIF
-SCAN, APP1, FRAMES = (
-    b"\xda",
-    b"\xe1",
-    (b"\xc0", b"\xc1", b"\xc2"),
-)  # a JPEG's markers; frames as every decoder reads them
+SCAN, APP1 = b"\xda", b"\xe1"  # a JPEG's markers
+FRAMES = b"\xc0", b"\xc1", b"\xc2"  # as every decoder reads them
 TURNED = (5, 6, 7, 8)  # values that exchange rows and columns
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif"))
 
