@@ -96,9 +96,7 @@ def test_an_unreadable_image_is_left_out_and_named_once(photos: Path) -> None:
 def test_too_many_unreadable_images_are_a_wrong_folder(photos: Path) -> None:
     for i in range(2):
         (photos / "red" / f"{i}.png").write_bytes(b"")
-    assert refusal(photos).startswith(
-        f"Cannot learn from {photos}: 2 of its 20 images cannot be read.\n    Cannot read "
-    )
+    assert refusal(photos).startswith(f"Cannot use {photos}: 2 of its 20 images cannot be read.\n    Cannot read ")
     assert "the file is empty" in refusal(photos)
 
 

@@ -75,6 +75,18 @@ def test_what_fits_is_resident_and_the_rest_is_streamed_by_the_same_rule(
     assert len(streamed.train[torch.tensor([3, 1])]) == 2
 
 
+def test_where_the_rule_is_known_no_image_is_decoded_beforehand(
+    folder: Path, streamed: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in folder.rglob("*.*"):
+        path.write_bytes(path.read_bytes()[:300])  # its header can be read, and nothing else
+    with pytest.raises(CannotRead, match="images cannot be read"):
+        opened(folder, monkeypatch, 1000)
+    again = open_data(folder, preprocessing=streamed.preprocessing)
+    assert isinstance(again.train, Streamed)
+    assert again.preprocessing == streamed.preprocessing
+
+
 @pytest.mark.parametrize("chain", [(), (Flip(), PaddedCrop(2), ColourJitter())])
 @pytest.mark.parametrize("mix", [None, Mixup()])
 def test_a_stream_deals_what_memory_would(

@@ -68,6 +68,7 @@ def opened(
     told = f"{count:,} images, {rule.told(native)}"
     images: dict[str, Images | Streamed] = {}
     skipped: list[Skipped] = []
+    sample: Images | Streamed | None = None
     if not looking and fits(count * rule.volume.size):
         for name, listing in listings.items():
             images[name], lost = _decoded(listing, classes, rule, source)
@@ -78,17 +79,17 @@ def opened(
     else:
         for name, (pictures, labels) in listings.items():
             images[name] = Streamed(tuple(pictures), labels, classes, source, rule)
+        told += ", streamed from the disk"
+    if sample is None and not rule.mean:
         chosen = torch.arange(0, len(images["train"]), -(-len(images["train"]) // SAMPLE))
         pictures, labels = listings["train"]
         sample, lost = _decoded(Listing([pictures[i] for i in chosen.tolist()], labels[chosen]), classes, rule, source)
         if len(lost) == len(chosen) or (not looking and len(lost) > UNREADABLE * len(chosen)):
             raise too_many(source, lost, len(chosen))
-        told += ", streamed from the disk"
-    assert isinstance(sample, Images)
     return Splits(
         images["train"],
         images["test"] if "test" in images else images["validation"],
-        rule.measured(sample.pixels),
+        rule.measured(sample.pixels) if isinstance(sample, Images) else rule,
         images.get("validation") if "test" in images else None,
         tuple(skipped),
         told,

@@ -236,7 +236,7 @@ def _taken(left: deque[slice]) -> Iterator[slice]:
 def too_many(source: str, skipped: list[Skipped], of: int) -> CannotRead:
     """The refusal where it is no longer a blemish."""
     return CannotRead(
-        f"Cannot learn from {source}: {len(skipped)} of its {of} images cannot be read.",
+        f"Cannot use {source}: {len(skipped)} of its {of} images cannot be read.",
         "\n    ".join(reason for _, reason in skipped[:3]),
         f"Up to {UNREADABLE:.0%} would be left out; take these away, or fetch them again.",
     )

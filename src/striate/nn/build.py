@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from striate.blueprint import Blueprint, CannotBuild, Graph, Layer, Node, Refusal, Volume, draft, replay
 from striate.blueprint import layers as L
 from striate.cost.memory import available
-from striate.nn.fusing import Fused, fused, pays
+from striate.nn.fusing import Fused, fused, module_at, pays
 from striate.nn.realise import realise
 
 JOINS = {
@@ -102,7 +102,7 @@ class Network(nn.Module):
             if isinstance(op, str):
                 values[name] = JOINS[op](read)
             else:
-                values[name] = op(self, read[0]) if isinstance(op, Fused) else reduce(getattr, op, self)(read[0])
+                values[name] = op(self, read[0]) if isinstance(op, Fused) else module_at(self, op)(read[0])
             del read
             if self.watch is not None:
                 values[name] = self.watch(name, values[name])

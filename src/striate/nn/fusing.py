@@ -8,7 +8,7 @@ anything is unusual each module is run by itself.
 from __future__ import annotations
 
 from collections import Counter
-from functools import reduce
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ class Fused(NamedTuple):
     paths: tuple[Path, ...]
 
     def __call__(self, network: nn.Module, x: Tensor) -> Tensor:
-        modules = [reduce(getattr, path, network) for path in self.paths]
+        modules = [module_at(network, path) for path in self.paths]
         conv: Any = modules[0]
         if len(modules) > 1 and len(x) >= MANY and together(modules):
             relu = any(type(module) is nn.ReLU for module in modules)
@@ -47,6 +47,15 @@ class Fused(NamedTuple):
         for module in modules:
             x = module(x)
         return x
+
+
+def module_at(network: nn.Module, path: Path) -> Any:
+    """The module at a path, looked up each time, for it may have been exchanged; without `getattr`, which for modules
+    is slow.
+    """
+    for name in path:
+        network = network._modules[name]  # type: ignore[assignment]
+    return network
 
 
 def fused(graph: Graph, steps: list[Any]) -> list[Any]:
@@ -103,7 +112,21 @@ def _is_wide(filters: int, channels: int, *kernel: int) -> bool:
 def _tiled(conv: Any, x: Tensor) -> bool:
     """Whether what it gives is of x's own grid, which is tiles of 2×2, none in part outside, and enough of them."""
     rows, columns = x.shape[2:]
-    return conv.padding == (1, 1) and rows % 2 == columns % 2 == 0 and len(x) * rows * columns >= 4 * TILES
+    return (
+        not multiplies()
+        and conv.padding == (1, 1)
+        and rows % 2 == columns % 2 == 0
+        and len(x) * rows * columns >= 4 * TILES
+    )
+
+
+@cache
+def multiplies() -> bool:
+    """Whether the processor multiplies whole matrices of bfloat16 (AMX): then turning tiles takes longer than the
+    products that it saves.
+    """
+    told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(told.get("amx_bf16"))
 
 
 def pays(x: Tensor) -> bool:

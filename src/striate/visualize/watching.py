@@ -47,13 +47,10 @@ def known(model: nn.Module, name: str) -> str:
 
 def parts(model: nn.Module) -> list[nn.Module]:
     """A model's modules, itself first, each once: `modules` without the names, which take most of its time."""
-    found, ahead = dict.fromkeys([model]), [model]
-    while ahead:
-        for module in ahead.pop()._modules.values():
-            if module is not None and module not in found:
-                found[module] = None
-                ahead.append(module)
-    return [*found]
+    found = [model]
+    for module in found:  # it grows meanwhile
+        found += [part for part in module._modules.values() if part is not None]
+    return [*dict.fromkeys(found)]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any, NamedTuple
 
 import torch
@@ -55,7 +56,7 @@ class Asked(NamedTuple):
 
     def heat(self, method: str, values: Tensor, **more: Any) -> Heat:
         """Their answer; `values` float N×H×W. Raises Refusal where it is not of numbers."""
-        if not more.get("cells", values).sum().isfinite() and values.isnan().any():
+        if not isfinite(more.get("cells", values).sum().item()) and values.isnan().any():
             raise Refusal(
                 f"Cannot show {method}: {counted(int(values.isnan().sum()), 'value')} of its map are not numbers.",
                 ways="Somewhere a gradient overflows: float32 has more room than float16.",
@@ -75,7 +76,7 @@ def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
         raise Refusal(f"Cannot look at images of {shape or 'no size'}.", ways="N×C×H×W: x[None] makes one of an image.")
     if not x.is_floating_point():
         raise Refusal(f"Cannot look at {x.dtype} images.".replace("torch.", ""), ways="Normalise them: images.seen")
-    if not x.sum().isfinite() and (bad := ~x.isfinite().flatten(1).all(1)).any():
+    if not isfinite(x.sum().item()) and (bad := ~x.isfinite().flatten(1).all(1)).any():
         first = int(bad.nonzero()[0])
         count = int((~x[first].isfinite()).sum())
         raise Refusal(f"Cannot look at image {first}: {count:,} of its {x[first].numel():,} values are no numbers.")
@@ -134,7 +135,7 @@ def answered(model: nn.Module, out: Any, targets: Tensor | None) -> Asked:
             ways="Scores N×classes are wanted, before a class is chosen.",
         )
     scores = as_scores(model, out)
-    if scores.isnan().any():
+    if not isfinite(scores.sum().item()) and scores.isnan().any():
         raise Refusal("Cannot ask this model: its answers are not numbers.", ways="Its weights are damaged.")
     classes = scores.shape[1]
     if targets is None:
@@ -153,8 +154,9 @@ def slope(
     """How the scores asked for, each by its share, follow `of`, a value on the way from x to them. Raises Refusal where
     there is no gradient, with the reason.
     """
-    total = (shares * asked.of).sum()
-    found = torch.autograd.grad(total, of, allow_unused=True)[0] if total.requires_grad else None
+    to = asked.of
+    shares = torch.as_tensor(shares, dtype=to.dtype, device=to.device).expand_as(to)
+    found = torch.autograd.grad(to, of, shares, allow_unused=True)[0] if to.requires_grad else None
     if found is None:
         raise _no_gradient(model, asked, x, what)
     return found
