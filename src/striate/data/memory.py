@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import torch
+
 from striate.blueprint import CannotTrain
 from striate.cost.memory import available
 from striate.cost.units import memory
@@ -25,3 +29,12 @@ def room_for(wanted: int, what: str, ways: str = "") -> None:
     if not fits(wanted):
         there = free()
         raise CannotTrain(f"Cannot hold {what} in memory: {memory(wanted)} wanted, {memory(there)} free.", "", ways)
+
+
+@cache
+def keep_freed() -> None:
+    """What a step gives back should not go to the system, to be asked for again page by page: glibc keeps blocks as
+    large as the largest that was once given back, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    block = torch.empty(31 << 20, dtype=torch.uint8)
+    del block

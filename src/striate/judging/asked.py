@@ -17,7 +17,7 @@ from striate.blueprint import CannotLoad, CannotTrain, Graph, Refusal, replay
 from striate.blueprint.volume import Volume
 from striate.data import Images, Preprocessing, Streamed
 from striate.data.images import Skipped
-from striate.data.memory import room_for
+from striate.data.memory import keep_freed, room_for
 from striate.data.preprocessing import scaled
 from striate.data.stream import UNREADABLE, too_many
 from striate.data.threads import apart
@@ -107,6 +107,7 @@ def ask(
     """
     if not len(images):
         raise CannotTrain(f"Cannot judge on {images.source}: there are no images.")
+    keep_freed()
     rule = preprocessing or preprocessing_of(model)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     parts = views.parts(rule)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from striate.blueprint import CannotTrain
 from striate.data import Images, Preprocessing, Splits, Streamed, deal
+from striate.data.memory import keep_freed
 from striate.judging.asked import ask
 from striate.judging.calibration import Calibration, calibrated
 from striate.judging.shifted import SHIFTED, shifted
@@ -97,6 +98,7 @@ def evaluate(
     if views is not None:
         asked = ask(model, images, Views(views) if isinstance(views, str) else views, preprocessing, dtype)
         return measured(asked.shares, asked.labels, images.classes)
+    keep_freed()
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     was_training = model.training
     model.eval()

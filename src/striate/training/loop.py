@@ -17,6 +17,7 @@ from torch import nn
 from striate.blueprint import graph_to_json
 from striate.blueprint.modelfile import MODEL
 from striate.data import Splits
+from striate.data.memory import keep_freed
 from striate.judging.metrics import evaluate
 from striate.training.average import Average
 from striate.training.captured import BEHIND, Late, captured, unasked
@@ -124,7 +125,7 @@ def _events(run: Run, beginning: Callable[[], State]) -> Iterator[Event]:
         "preprocessing": course.preprocessing.to_json(),
     }
     start = time.perf_counter()
-    _hoarded()
+    keep_freed()
     with together(ranks, device):
         frozen(model, recipe)
         state = beginning()
@@ -336,14 +337,6 @@ def _judged(course: Lesson, model: nn.Module) -> tuple[float | None, float | Non
     n = found.examples
     loss, right, count = ranks.sums(found.loss * n, found.top1 * n, n, device=course.device)
     return loss / count, right / count
-
-
-def _hoarded() -> None:
-    """What a step gives back should not go to the system, to be asked for again page by page: glibc keeps blocks as
-    large as the largest that was once given back, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD).
-    """
-    block = torch.empty(31 << 20, dtype=torch.uint8)
-    del block
 
 
 def _on_threads(threads: int | None, events: Iterator[Event]) -> Generator[Event, None, None]:

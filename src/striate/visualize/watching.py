@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.blueprint import Node, NotFound, Refusal, replay
+from striate.data.memory import keep_freed
 from striate.judging.dense import STRICT
 from striate.judging.trained import answer
 from striate.nn.build import Network
@@ -58,6 +59,7 @@ def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) 
     """The model in evaluation mode, nothing done in place unless `inplace`, its weights without gradients unless
     `weights`; afterwards modes, flags and gradients are as they were.
     """
+    keep_freed()
     modules = parts(model)
     training = [module for module in modules if module.training]
     apart = [] if inplace else [module for module in modules if getattr(module, "inplace", None) is True]
