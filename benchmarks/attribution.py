@@ -1,7 +1,7 @@
 """How long do Grad-CAM, integrated gradients and occlusion take, against captum at its best, on the same work?
 
 Two networks on one photo, at 227×227 and 224×224: SqueezeNet v1.0 with ImageNet's weights, and torchvision's ResNet-18
-(random weights: the work is the same). captum gets the same tensor, a network that is in evaluation mode and asks for
+(random weights: the work is the same). captum gets the same tensor (channels last, as ours wants it, or whatever suits it better), a network that is in evaluation mode and asks for
 no gradients of its weights, and, where it matters, the memory format, the examples at once and the absence of autograd
 that make it quickest, tried beforehand. Grad-CAM is at the same layer, integrated gradients has 50 steps and says
 what it lacks of completeness, occlusion has windows of 32×32 every 16. How far apart the maps are, of each other and of
@@ -45,7 +45,7 @@ Work = tuple[Callable[[], Tensor], dict[str, Callable[[], Tensor]]]  # ours, and
 def networks() -> Iterator[tuple[str, nn.Module, Tensor, str, str]]:
     """(name, module, image, the layer for Grad-CAM as we name it, and as a module)"""
     squeezenet = striate.load("squeezenet1_0", weights=WEIGHTS)
-    x = seen(squeezenet, [PHOTO]).x
+    x = seen(squeezenet, [PHOTO]).x.contiguous(memory_format=torch.channels_last)
     yield "squeezenet1_0", squeezenet, x, "conv10.act", "conv10.act"
     import reference
 

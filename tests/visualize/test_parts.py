@@ -11,7 +11,8 @@ from PIL import Image
 
 import striate
 from striate.blueprint import CannotWrite
-from striate.data import Images, Splits
+from striate.data import Images, Preprocessing, Splits, Streamed
+from striate.data.pictures import File
 from striate.nn.build import Network
 from striate.visualize.parts import Parts
 from striate.visualize.wanted import Data, Other, View, Wanted
@@ -116,3 +117,21 @@ def test_what_cannot_be_kept_is_refused(of: Wanted, tmp_path: Path) -> None:
     with pytest.raises(CannotWrite, match=r"Cannot write .*out\.parts: "):
         parts.keep(place, SHOWN)
     parts.done_with([place])
+
+
+def test_pictures_that_are_streamed_count_as_their_files_are(of: Wanted, tmp_path: Path) -> None:
+    assert of.data
+    pictures = tuple(File(tmp_path / f"{i}.png") for i in range(2))
+    for picture in pictures:
+        Image.new("L", (32, 32)).save(picture.path)
+    some = Streamed(pictures, torch.tensor([0, 1]), ("0", "1"), "some", Preprocessing(1, (32, 32), (32, 32)))
+    streamed = of._replace(data=of.data._replace(splits=Splits(some, some, None)))  # type: ignore[arg-type]
+
+    def follows() -> str:
+        return Parts.beside(tmp_path / "out.html", streamed).follows
+
+    before = follows()
+    assert follows() == before
+    Image.new("L", (32, 32), 9).save(pictures[1].path)
+    os.utime(pictures[1].path, ns=(1, 1))
+    assert follows() != before

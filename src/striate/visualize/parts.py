@@ -133,7 +133,12 @@ def _pixels(split: Images | Streamed) -> Iterable[bytes | memoryview]:
     if isinstance(split, Images):
         yield _bytes(split.pixels)
     else:
-        yield from (picture.name.encode() for picture in split.pictures)
+        for picture in split.pictures:
+            yield picture.name.encode()
+            if (path := getattr(picture, "path", getattr(picture, "archive", None))) is not None:
+                with suppress(OSError):
+                    state = path.stat()
+                    yield f"{state.st_size} {state.st_mtime_ns}".encode()
 
 
 def _bytes(tensor: Tensor) -> memoryview:
