@@ -1,11 +1,11 @@
 """How long do Grad-CAM, integrated gradients and occlusion take, against captum at its best, on the same work?
 
 Two networks on one photo, at 227×227 and 224×224: SqueezeNet v1.0 with ImageNet's weights, and torchvision's ResNet-18
-(random weights: the work is the same). captum gets the same tensor (channels last, as ours wants it, or whatever suits it better), a network that is in evaluation mode and asks for
-no gradients of its weights, and, where it matters, the memory format, the examples at once and the absence of autograd
-that make it quickest, tried beforehand. Grad-CAM is at the same layer, integrated gradients has 50 steps and says
-what it lacks of completeness, occlusion has windows of 32×32 every 16. How far apart the maps are, of each other and of
-captum's in float64, says that the work is the same.
+(random weights: the work is the same). captum gets the same tensor, channels last or, where that suits it better, in
+rows, a network that is in evaluation mode and asks for no gradients of its weights, and, where it matters, the examples
+at once and the absence of autograd that make it quickest, tried beforehand. Grad-CAM is at the same layer, integrated
+gradients has 50 steps and says what it lacks of completeness, occlusion has windows of 32×32 every 16. How far apart
+the maps are, of each other and of captum's in float64, says that the work is the same.
 
     python benchmarks/attribution.py [rounds] [network, method …]
 """
