@@ -193,7 +193,8 @@ def each(
     found: list[Heat] = []
     with asking(model, x) as images:
         targets = numbered(model, target, len(x))
-        few = at_a_time(x.shape[2] * x.shape[3], at_once)
+        weights = sum(p.numel() for p in model.parameters()) if len(x) > 1 else 0
+        few = at_a_time(x.shape[2] * x.shape[3], at_once, weights)
         for start in range(0, len(x), few):
             stop = min(start + few, len(x))
             found.append(look(images[start:stop], None if targets is None else targets[start:stop]))
