@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from striate.blueprint import Refusal
-from striate.data.drawn import FAINT, INK, ORANGE
+from striate.data.drawn import INK, ORANGE
 from striate.visualize import figures
 from striate.visualize.attribution import METHODS, Heat
 
@@ -38,7 +38,7 @@ def draw_attribution(
         note = "the same with random weights" if heat.method in marked else METHODS[heat.method].meaning
         place.text(
             0.5, 1.025, note, transform=place.transAxes, ha="center", fontsize=6.5,
-            color=ORANGE if heat.method in marked else FAINT,
+            color=ORANGE if heat.method in marked else INK,
         )  # fmt: skip
     for place in axes.flat[len(heats) + 1 :]:
         place.axis("off")
