@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
@@ -22,6 +23,12 @@ from striate.visualize.attribution.steps import program
 from striate.visualize.watching import undisturbed
 
 PROGRAM = "striate.visualize.attribution.occlusion.program"
+ROOM = sys.modules["striate.visualize.attribution.occlusion"]  # its name in the package is the function's
+
+
+@pytest.fixture(autouse=True)
+def however_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ROOM, "WORTH", 0)
 
 
 def lively(model: nn.Module) -> nn.Module:
@@ -158,6 +165,14 @@ def test_what_cannot_be_known_is_run_whole() -> None:
     assert program(hooked) is not None
     found, whole, share = both(hooked, x, window=3)
     assert torch.allclose(found, whole, atol=1e-6)
+
+
+def test_of_small_images_all_of_them_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model, x = lively(NETWORKS["resnet18"]()), torch.randn(1, 3, 64, 64)
+    assert both(model, x, window=20)[2] < 1
+    monkeypatch.setattr(ROOM, "WORTH", 1 << 18)
+    assert both(model, x, window=20)[2] == 1
 
 
 def test_one_window_is_the_whole_image() -> None:

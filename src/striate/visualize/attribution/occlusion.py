@@ -18,6 +18,7 @@ from striate.visualize.watching import undisturbed
 
 SHARE = 7  # a window is a seventh of the image's side
 BOXES = 4  # times as many windows at once as whole images
+WORTH = 1 << 18  # cells of all windows' images; of fewer, whole images take less time than finding what changes
 Sides = int | tuple[int, int]
 Scores = Callable[[Tensor], Tensor]  # of windows, by their corners
 
@@ -106,7 +107,8 @@ def _covered(model: nn.Module, x: Tensor, asked: Asked, windows: Windows, fill: 
             image[:, top : top + windows.size[0], left : left + windows.size[1]] = fill
         return answered(model, model(images), asked.targets.expand(len(corners))).of
 
-    if (part := _part(model, x, asked, windows, fill, whole)) is not None:
+    worth = len(corners) * x.shape[2] * x.shape[3] > WORTH
+    if worth and (part := _part(model, x, asked, windows, fill, whole)) is not None:
         return torch.cat([part(some) for some in corners.split(at_once or BOXES * few)])
     return torch.cat([whole(some) for some in corners.split(few)])
 
