@@ -154,9 +154,10 @@ def slope(
     """How the scores asked for, each by its share, follow `of`, a value on the way from x to them. Raises Refusal where
     there is no gradient, with the reason.
     """
-    to = asked.of
-    shares = torch.as_tensor(shares, dtype=to.dtype, device=to.device).expand_as(to)
-    found = torch.autograd.grad(to, of, shares, allow_unused=True)[0] if to.requires_grad else None
+    scores = asked.scores
+    each = torch.as_tensor(shares, dtype=scores.dtype, device=scores.device).expand(len(scores))
+    to = torch.zeros_like(scores).scatter_(1, asked.targets[:, None], each[:, None])
+    found = torch.autograd.grad(scores, of, to, allow_unused=True)[0] if scores.requires_grad else None
     if found is None:
         raise _no_gradient(model, asked, x, what)
     return found
