@@ -54,10 +54,11 @@ def walked(name: str, path: Path, folder: Path, points: int) -> tuple[Surface, _
     picture = _harness.RESULTS / f"skips-sharpness-{path.stem}.png"
     write_atomically(picture, sharpness_picture(sharp, f"{path.stem}, {name}", curved))
     told = {
-        "file": path.name, "loss": found.here, "highest": float(found.losses.max()), "sharpness": sharp.worst,
-        "sharpness_average": sharp.average, "curvature": curved.eigenvalue, "curvature_error": curved.error,
+        "file": path.name, "provenance": model.metadata.get("provenance"), "loss": found.here,
+        "highest": float(found.losses.max()), "sharpness": sharp.worst, "sharpness_average": sharp.average,
+        "curvature": curved.eigenvalue, "curvature_error": curved.error,
     }  # fmt: skip
-    print(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in told.items()))
+    print(f"  {name}: " + ", ".join(f"{key} {told[key]}" for key in told if key != "provenance"))
     return found, told
 
 
