@@ -37,7 +37,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 PHOTO = DATA / "hymenoptera" / "val" / "bees" / "10870992_eebeeb3a12.jpg"
 WEIGHTS = DATA / "weights" / "squeezenet1_0_deepcompression" / "squeezenet1_0.npz"
 FORMATS = {"rows": torch.contiguous_format, "channels last": torch.channels_last}
-AT_ONCE = (2, 4, 8, 16)
+AT_ONCE = (1, 2, 4, 8, 16, 50)  # captum's examples at once: 1 is what it does unasked in occlusion, 50 in the other
 STEPS, WINDOW, STRIDE = 50, 32, 16
 Work = tuple[Callable[[], Tensor], dict[str, Callable[[], Tensor]]]  # ours, and captum's with each of its settings
 
