@@ -146,6 +146,13 @@ def surface(found: Json) -> str:
     )
 
 
+def skips(found: Json) -> str:
+    of = list(found["networks"].values())
+    told = ", ".join(f"{one['file'].partition('.')[0]} {one['sharpness']:.2f} (loss {one['loss']:.2f})" for one in of)
+    epochs = of[0]["provenance"]["recipe"]["epochs"]
+    return f"Sharpness, the loss's highest rise nearby as a share of 1 + itself, on CIFAR-10 after {epochs} epochs: {told}"
+
+
 def locally_connected(found: Json) -> str:
     cases = ", ".join(f"{case['ratio']:.1f}× at {name}" for name, case in found["cases"].items())
     n = next(iter(found["cases"].values()))["times"]["striate"]["n"]
@@ -187,6 +194,7 @@ LINES: dict[str, Callable[[Json], str]] = {
     "attribution": attribution,
     "imagine": imagine,
     "surface": surface,
+    "skips": skips,
     "memory": memory,
     "trace": trace,
     "locally_connected": locally_connected,
