@@ -17,8 +17,8 @@ from striate.blueprint.said import counted
 from striate.judging.trained import as_scores
 from striate.visualize.watching import OUT, undisturbed
 
-CELLS = 1 << 18  # of images that are worked on at once, 4 of 224×224: what they make stays near the processor
-READ = 16  # weights that are read in the time of one cell
+CELLS = 1 << 19  # of images that are worked on at once, 8 of 224×224: they share in reading the weights, and what
+# they make stays near the processor
 Target = int | str | Sequence[int | str] | Tensor | None
 Tick = Callable[[int], None]
 Look = Callable[[Tensor, Tensor | None], "Heat"]
@@ -177,12 +177,9 @@ def _no_gradient(model: nn.Module, asked: Asked, x: Tensor, what: str) -> Refusa
     )
 
 
-def at_a_time(cells: int, at_once: int | None = None, weights: int = 0) -> int:
-    """How many images of so many cells are worked on at once, where nobody says: a power of two. Of a network of many
-    weights up to twice as many, which share in reading them.
-    """
-    room = min(max(CELLS, weights // READ), 2 * CELLS)
-    return at_once or 1 << max(0, (room // cells).bit_length() - 1)
+def at_a_time(cells: int, at_once: int | None = None) -> int:
+    """How many images of so many cells are worked on at once, where nobody says: a power of two."""
+    return at_once or 1 << max(0, (CELLS // cells).bit_length() - 1)
 
 
 def each(
@@ -194,8 +191,7 @@ def each(
     found: list[Heat] = []
     with asking(model, x) as images:
         targets = numbered(model, target, len(x))
-        weights = sum(p.numel() for p in model.parameters()) if len(x) > 1 else 0
-        few = at_a_time(x.shape[2] * x.shape[3], at_once, weights)
+        few = at_a_time(x.shape[2] * x.shape[3], at_once)
         for start in range(0, len(x), few):
             stop = min(start + few, len(x))
             found.append(look(images[start:stop], None if targets is None else targets[start:stop]))

@@ -134,7 +134,7 @@ def integrated_gradients(
         raise Refusal(f"Cannot integrate in {steps} steps.", ways=f"{STEPS} are usual.")
     points, shares = np.polynomial.legendre.leggauss(steps)
     from_base = _from(baseline, x)
-    done, weights = 0, sum(p.numel() for p in model.parameters())
+    done = 0
     taken: Halves | None = None
 
     def look(x: Tensor, targets: Tensor | None) -> Heat:
@@ -153,7 +153,7 @@ def integrated_gradients(
             before = answered(model, rest(origin.clone()), asked.targets)
             there = start(x) - origin
         along = torch.as_tensor((points + 1) / 2, dtype=x.dtype, device=x.device)
-        mean, few = torch.zeros_like(origin), at_a_time(x.shape[2] * x.shape[3], at_once, weights)
+        mean, few = torch.zeros_like(origin), at_a_time(x.shape[2] * x.shape[3], at_once)
         for at, share in zip(along.split(few), torch.as_tensor(shares / 2).to(along).split(few), strict=True):
             way = torch.addcmul(origin, at.view(-1, *[1] * (origin.ndim - 1)), there)
             now = answered(model, rest(way), asked.targets.expand(len(at)))
