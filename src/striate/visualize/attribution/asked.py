@@ -17,8 +17,7 @@ from striate.blueprint.said import counted
 from striate.judging.trained import as_scores
 from striate.visualize.watching import OUT, undisturbed
 
-CELLS = 1 << 19  # of images that are worked on at once, 8 of 224×224: they share in reading the weights, and what
-# they make stays near the processor
+CELLS = 1 << 19  # of images that are worked on at once, 8 of 224×224: they share in reading the weights
 Target = int | str | Sequence[int | str] | Tensor | None
 Tick = Callable[[int], None]
 Look = Callable[[Tensor, Tensor | None], "Heat"]
