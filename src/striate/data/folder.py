@@ -68,20 +68,19 @@ def opened(
     told = f"{count:,} images, {rule.told(native)}"
     images: dict[str, Images | Streamed] = {}
     skipped: list[Skipped] = []
-    sample: Images | Streamed | None = None
     if not looking and fits(count * rule.volume.size):
         for name, listing in listings.items():
             images[name], lost = _decoded(listing, classes, rule, source)
             skipped += lost
         if len(skipped) > UNREADABLE * count:
             raise too_many(source, skipped, count)
-        sample = images["train"]
     else:
         for name, (pictures, labels) in listings.items():
             images[name] = Streamed(tuple(pictures), labels, classes, source, rule)
         told += ", streamed from the disk"
-    if sample is None and not rule.mean:
-        chosen = torch.arange(0, len(images["train"]), -(-len(images["train"]) // SAMPLE))
+    sample = images["train"]
+    if isinstance(sample, Streamed) and not rule.mean:
+        chosen = torch.arange(0, len(sample), -(-len(sample) // SAMPLE))
         pictures, labels = listings["train"]
         sample, lost = _decoded(Listing([pictures[i] for i in chosen.tolist()], labels[chosen]), classes, rule, source)
         if len(lost) == len(chosen) or (not looking and len(lost) > UNREADABLE * len(chosen)):
