@@ -148,9 +148,13 @@ def surface(found: Json) -> str:
 
 def skips(found: Json) -> str:
     of = list(found["networks"].values())
-    told = ", ".join(f"{one['file'].partition('.')[0]} {one['sharpness']:.2f} (loss {one['loss']:.2f})" for one in of)
+    told = ", ".join(
+        f"{one['file'].partition('.')[0]} {one['sharpness']:.2f} (mean {one['sharpness_average']:.2f})" for one in of
+    )
     epochs = of[0]["provenance"]["recipe"]["epochs"]
-    return f"Sharpness (highest rise of the loss nearby, of 1 + itself), CIFAR-10 after {epochs} epochs: {told}"
+    return (
+        f"Sharpness (highest rise of the loss in ten directions, of 1 + itself), CIFAR-10 after {epochs} epochs: {told}"
+    )
 
 
 def locally_connected(found: Json) -> str:

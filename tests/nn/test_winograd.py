@@ -15,15 +15,9 @@ from observed import trained_on
 from striate import build, ledger
 from striate.blueprint import BatchNorm, Conv, Linear, Relu, Seq, draft
 from striate.data import Splits
-from striate.nn import fusing, winograd
+from striate.nn import winograd
 from striate.nn.fusing import TILES, WIDE, runs
 from striate.nn.winograd import conv3x3
-
-
-@pytest.fixture(autouse=True)
-def on_a_processor_that_gains(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusing, "multiplies", lambda: False)
-
 
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "rows": lambda x: x,
@@ -164,13 +158,6 @@ def _looked_on(module: nn.Module) -> Tensor:
 @pytest.mark.parametrize("how", [_in_float32, _evaluated, _few, _looked_on])
 def test_elsewhere_the_module_is_run_by_itself(network: nn.Module, how: Callable[[nn.Module], Tensor]) -> None:
     assert not goes_through(how(network))
-
-
-def test_a_processor_that_multiplies_matrices_is_left_to_do_so(
-    network: nn.Module, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fusing, "multiplies", lambda: True)
-    assert not goes_through(trained_on(network, images())[0])
 
 
 def test_backward_under_autocast_sums_in_float32_as_without() -> None:

@@ -8,7 +8,6 @@ anything is unusual each module is run by itself.
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -112,21 +111,7 @@ def _is_wide(filters: int, channels: int, *kernel: int) -> bool:
 def _tiled(conv: Any, x: Tensor) -> bool:
     """Whether what it gives is of x's own grid, which is tiles of 2×2, none in part outside, and enough of them."""
     rows, columns = x.shape[2:]
-    return (
-        not multiplies()
-        and conv.padding == (1, 1)
-        and rows % 2 == columns % 2 == 0
-        and len(x) * rows * columns >= 4 * TILES
-    )
-
-
-@cache
-def multiplies() -> bool:
-    """Whether the processor multiplies whole matrices of bfloat16 (AMX): then turning tiles takes longer than the
-    products that it saves.
-    """
-    told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(told.get("amx_bf16"))
+    return conv.padding == (1, 1) and rows % 2 == columns % 2 == 0 and len(x) * rows * columns >= 4 * TILES
 
 
 def pays(x: Tensor) -> bool:
