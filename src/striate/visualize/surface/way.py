@@ -36,11 +36,27 @@ def along(model: nn.Module, folder: str | Path) -> list[Stop]:
     """
     folder = Path(folder)
     files = [*(folder / CHECKPOINTS).glob("*.safetensors")] or [*folder.glob("*.safetensors")]
-    if not LEAST <= len(files) <= MOST:
-        state = f"{counted(len(files), 'model file')} in it" if folder.is_dir() else "it is no folder"
-        raise CannotRead(f"Cannot go along {folder}: {state}, {LEAST} to {MOST:,} make a way.", ways=KEEPING)
+    _enough(folder, len(files))
     learnt = {name: tensor for name, tensor in movable(model).items() if isinstance(tensor, nn.Parameter)}
-    return [Stop(path, _weights(path, learnt)) for path in sorted(files, key=_numbered)]
+    stops = [stop for path in sorted(files, key=_numbered) if (stop := _stop(path, learnt))]
+    _enough(folder, len(stops))
+    return stops
+
+
+def _enough(folder: Path, files: int) -> None:
+    if not LEAST <= files <= MOST:
+        state = f"{counted(files, 'model file')} in it" if folder.is_dir() else "it is no folder"
+        raise CannotRead(f"Cannot go along {folder}: {state}, {LEAST} to {MOST:,} make a way.", ways=KEEPING)
+
+
+def _stop(path: Path, learnt: dict[str, nn.Parameter]) -> Stop | None:
+    """None where the file is gone since it was listed: a training under way keeps its last checkpoints only."""
+    try:
+        return Stop(path, _weights(path, learnt))
+    except CannotRead:
+        if path.exists():
+            raise
+        return None
 
 
 def _numbered(path: Path) -> list[tuple[int, str]]:
