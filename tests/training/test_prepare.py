@@ -167,6 +167,10 @@ def test_a_frozen_norm_normalises_by_what_it_has() -> None:
 def test_a_part_that_is_not_there_is_named() -> None:
     with pytest.raises(NotFound, match=r'No part of the network "on". Near: one'):
         frozen(network(), revised(freeze="on"))
+    with pytest.raises(NotFound) as refused:
+        prepared(network(), revised(initialise="he", ones="stem,conv4"))
+    assert "The recipe names it: ones=stem,conv4." in str(refused.value)
+    assert str(refused.value).endswith("--set ones=none.")
 
 
 def test_identity_passes_channels_on_and_keeps_the_head_small() -> None:
@@ -192,6 +196,22 @@ def test_a_rate_of_0_holds_still_and_others_scale_the_step() -> None:
     for name, p in model.named_parameters():
         times = 0.0 if name.endswith("norm.weight") else 0.5 if name.startswith("fc.") else 1.0
         torch.testing.assert_close(before[name] - p, torch.full_like(p, 0.1 * times), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("fields", [{"freeze": ("stem", "one", "two", "fc")}, {"rates": ("*=0",)}], ids=str)
+def test_where_nothing_is_left_to_learn_it_says_so_and_what_holds_it(fields: dict[str, tuple[str, ...]]) -> None:
+    [(field, values)] = fields.items()
+    with pytest.raises(CannotTrain) as refused:
+        frozen(network(), revised(**fields))
+    assert f"The recipe says {field}={','.join(values)}." in str(refused.value)
+    assert "--set freeze=none --set rates=none" in str(refused.value)
+    frozen(model := network(), revised(freeze=("stem", "one", "two")))
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == {"fc.weight", "fc.bias"}
+
+
+def test_a_network_without_weights_is_none_to_train() -> None:
+    with pytest.raises(CannotTrain, match="of its 0 tensors of weights none is left to learn"):
+        frozen(build(Seq(mean=GlobalPool()), "3x8x8"), revised())
 
 
 def test_a_rate_of_nothing_is_refused() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from striate.blueprint import CannotRead, CannotTrain, Refusal
 from striate.training import Recipe, read_recipe, revised
+from striate.training.recipe import allowed
 from striate.training.recipes import RECIPES
 
 ONE = "A single number serves all: factor=0.1."
@@ -36,6 +37,9 @@ ONE = "A single number serves all: factor=0.1."
         ({"ema": 1.5}, "Cannot train with ema=1.5: it must be less than 1."),
         ({"ema": "polyack"}, 'No ema "polyack". Near: polyak.'),
         ({"clip": 0}, "Cannot train with clip=0: it must be greater than 0."),
+        ({"momentum": True}, "Cannot train with momentum='true': it must be a number."),
+        ({"epochs": True}, "Cannot train with epochs='true': it must be a whole number."),
+        ({"factor": []}, "Cannot train with factor=[]: it must be a number."),
         ({"dropout": 1}, "Cannot train with dropout=1: it must be less than 1."),
         ({"freeze": [7]}, "Cannot train with freeze=7: it must be a text."),
         ({"milestones": [0.5, 2]}, "Cannot train with milestones=2: it must be 1 or less."),
@@ -123,10 +127,34 @@ def test_every_field_can_be_said_in_words(field: str) -> None:
     assert Recipe.model_fields[field].description
 
 
-@pytest.mark.parametrize("field", ["epochs", "dropout", "drop_path", "ema", "clip", "threads"])
+NOTHING = {
+    **dict.fromkeys(("epochs", "dropout", "drop_path", "ema", "clip", "threads")),
+    **dict.fromkeys(("paper", "augment", "mix", "whiten"), ""),
+    **dict.fromkeys(("rates", "milestones", "freeze", "ones"), ()),
+    "class_weights": "none",
+}
+
+
+@pytest.mark.parametrize("field", NOTHING)
 def test_none_is_a_word_too(field: str) -> None:
     said = revised(**{field: ASKED[field][0]})
-    assert getattr(revised(said, **{field: "none"}), field) is None
+    assert getattr(revised(said, **{field: "none"}), field) == NOTHING[field]
+
+
+@pytest.mark.parametrize("field", Recipe.model_fields.keys() - NOTHING.keys() - {"name"})
+def test_and_where_there_must_be_something_it_is_refused(field: str) -> None:
+    with pytest.raises(Refusal):
+        revised(**{field: "none"})
+
+
+def test_what_a_field_may_be_is_said() -> None:
+    told = {name: allowed(name) for name in Recipe.model_fields}
+    assert told["optimizer"] == "adamw, sgd, rmsprop, muon"
+    assert told["lr"] == "above 0 to 1,000"
+    assert told["momentum"] == told["dropout"] == "from 0 below 1"
+    assert told["milestones"] == "from 0 to 1"
+    assert told["ema"] == "from 0 below 1, polyak"
+    assert told["augment"] == told["nesterov"] == ""
 
 
 def read_back(recipe: Recipe) -> Recipe:
@@ -142,10 +170,16 @@ def test_a_recipe_is_a_file_and_back(tmp_path: Path) -> None:
         with pytest.raises(CannotRead, match="Cannot read"):
             read_recipe(tmp_path / "other.json")
     (tmp_path / "other.json").write_text(json.dumps({"learning_rate": 1}))
-    with pytest.raises(Refusal, match='No field of a recipe "learning_rate"'):
+    with pytest.raises(Refusal, match='No field of a recipe "learning_rate"') as refused:
         read_recipe(tmp_path / "other.json")
-    with pytest.raises(CannotRead, match="no such file"):
-        read_recipe(tmp_path / "nosuch.json")
+    assert f"So it stands in {tmp_path}/other.json." in str(refused.value)
+    for path, named in ((tmp_path / "nosuch.json", "nosuch.json"), (tmp_path / "runs/nosuch", "runs/nosuch")):
+        with pytest.raises(CannotRead, match=f"Cannot read {tmp_path}/{named}: no such file") as lost:
+            read_recipe(path)
+        assert lost.value.ways.endswith("striate recipe.")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CannotRead, match=r"folder/recipe\.json: no such file"):
+        read_recipe(tmp_path / "folder")
 
 
 def test_a_recipe_has_a_name() -> None:

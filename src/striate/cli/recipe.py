@@ -22,7 +22,8 @@ Examples:
   striate train resnet20 --data cifar10/ --recipe mine.json
   striate recipe runs/demo                              how a run was trained
 
-A list is written with commas (--set milestones=0.5,0.75), nothing as none (--set clip=none).
+A list is written with commas (--set milestones=0.5,0.75), nothing as none (--set clip=none, --set
+augment=none). What a field may be stands in brackets behind it.
 """
 SET = click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="A field of the recipe; once for each."
@@ -81,21 +82,24 @@ def summary(recipe: Recipe) -> str:
 
 
 def told(recipe: Recipe, note: str) -> str:
-    """Paper, note, and every field: what it is, and a mark where it is not the default's."""
+    """Paper, note, and every field: what it is, what it may be, and a mark where it is not the default's."""
+    from striate.training.recipe import allowed
+
     default = type(recipe)()
     lines = [line for text in (recipe.paper or "ours", note) for line in wrap(text, 100)] + [""]
     for name, field in type(recipe).model_fields.items():
         if name != "paper":
             value = getattr(recipe, name)
             mark = " " if value == getattr(default, name) else "*"
-            lines.append(f"{mark} {name:15} {written(value):{WIDE}}  {field.description}")
+            may = f" [{found}]" if (found := allowed(name)) else ""
+            lines.append(f"{mark} {name:15} {written(value):{WIDE}}  {field.description}{may}")
     return "\n".join([*lines, "", "* not the default's"])
 
 
 def written(value: Any) -> str:
     """As --set takes it."""
     match value:
-        case None:
+        case None | "" | ():
             return "none"
         case bool():
             return str(value).lower()

@@ -88,7 +88,7 @@ class Size(click.ParamType):
 @click.option(
     "--checkpoint-every",
     "every",
-    type=click.FloatRange(0),
+    type=float,
     metavar="SECONDS",
     help="How often all of it is written down, for striate resume; default: 30.",
 )
@@ -127,9 +127,11 @@ def command(
     curves.png.
     """
     from striate.training import read_recipe, revised
+    from striate.training.checkpoint import often
     from striate.training.logs import checked
 
     checked(logs)
+    pace: dict[str, Any] = {} if every is None else {"checkpoint_every": often(every)}
     asked = {name: value for name, value in said.items() if value not in (None, AUTO)} | fields(settings)
     recipe = revised(read_recipe(source) if source else None, **asked)
     if flip and not FLIP.search(recipe.augment):
@@ -156,8 +158,7 @@ def command(
         recipe = revised(recipe, batch_size=_sought(network, fitted.data, recipe))
     control = Control()
     folder = out or Path("runs") / Path(net).stem.partition("(")[0]
-    often: dict[str, Any] = {} if every is None else {"checkpoint_every": every}
-    events = train(network, fitted.data, recipe, out=folder, control=control, logs=logs, **often)
+    events = train(network, fitted.data, recipe, out=folder, control=control, logs=logs, **pace)
     concluded(*watched(events, control), fitted.data)
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from striate.blueprint import CannotRead, Graph, Refusal, graph_from_json
+from striate.blueprint import CannotRead, CannotTrain, Graph, Refusal, graph_from_json
 from striate.blueprint.files import sync_folder, unwritten, write_atomically
 from striate.data.threads import apart
 from striate.training.events import Checkpoint
@@ -43,6 +43,14 @@ class Snapshot(NamedTuple):
     graph: Graph
     tensors: dict[str, Tensor]
     said: dict[str, Any]
+
+
+def often(seconds: float) -> float:
+    """The seconds between checkpoints, as they are. Raises CannotTrain for what is no number of 0 or more."""
+    if not 0 <= seconds < inf:
+        ways = "A number of 0 (after every step) or more; where a run is stopped one is written in any case."
+        raise CannotTrain(f"Cannot write a checkpoint every {seconds:g} seconds.", ways=ways)
+    return seconds
 
 
 def listed(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from striate.data.memory import keep_freed
 from striate.judging.metrics import evaluate
 from striate.training.average import Average
 from striate.training.captured import BEHIND, Late, captured, unasked
-from striate.training.checkpoint import Writer, forget
+from striate.training.checkpoint import Writer, forget, often
 from striate.training.diverged import diverged, leaps, leapt
 from striate.training.events import Control, Done, Epoch, Event, Flow, Kept, Started, Step, Warning
 from striate.training.exhausted import within_memory
@@ -70,6 +70,7 @@ def train(
     out (and which batch would fit), or another process is gone.
     """
     checked(logs)
+    often(checkpoint_every)
     wanted, ranks = revised(recipe, **fields), here()
     place = torch.device(device) if device else device_here()
     course = lesson(model, data, wanted, place, saved=out is not None, ranks=ranks)

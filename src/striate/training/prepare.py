@@ -46,7 +46,7 @@ def initialised(model: nn.Module, word: str, ones: Sequence[str] = (), seed: int
     on (Jordan 2024, arXiv 2404.00498, section 3.3), linear layers normal, deviation 1/inputs; "gaussian(d)": normal,
     deviation d. Raises NotFound.
     """
-    parts(model, ones)
+    parts(model, ones, "ones")
     chance = torch.Generator().manual_seed(seed)
     norms = {
         name for name, module in model.named_modules() if isinstance(module, _BatchNorm | nn.GroupNorm | nn.LayerNorm)
@@ -118,25 +118,38 @@ def frozen(model: nn.Module, recipe: Recipe) -> None:
             )
     for name, parameter in model.named_parameters() if recipe.rates else ():
         parameter.requires_grad_(recipe.rate_of(name) > 0)
-    for module in parts(model, recipe.freeze):
+    for module in parts(model, recipe.freeze, "freeze"):
         for parameter in module.parameters():
             parameter.requires_grad_(False)
         for norm in module.modules():
             if isinstance(norm, _BatchNorm) and _still not in norm._forward_pre_hooks.values():
                 norm.register_forward_pre_hook(_still)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        held = [f"{name}={','.join(getattr(recipe, name))}" for name in ("freeze", "rates") if getattr(recipe, name)]
+        raise CannotTrain(
+            f"Cannot train this network: of its {len(names)} tensors of weights none is left to learn.",
+            f"The recipe says {' and '.join(held)}." if held else "",
+            "Leave a part out of them; with none of them all is learnt: --set freeze=none --set rates=none."
+            if held
+            else "A layer with weights, such as a Linear at its end, can learn.",
+        )
 
 
 def _still(norm: nn.Module, _: Any) -> None:
     norm.training = False
 
 
-def parts(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
-    """The modules of these names. Raises NotFound."""
+def parts(model: nn.Module, names: Sequence[str], field: str = "") -> list[nn.Module]:
+    """The modules of these names, which the recipe has in `field`, if there. Raises NotFound."""
     known = dict(model.named_modules())
     for name in names:
         if not name or name not in known:
             near = [part for part in known if part and part.count(".") <= name.count(".")]
-            raise NotFound("part of the network", name, near)
+            refusal = NotFound("part of the network", name, near)
+            if field:
+                refusal.why = f"The recipe names it: {field}={','.join(names)}."
+                refusal.ways = f"Name this network's own, or none: --set {field}=none."
+            raise refusal
     return [known[name] for name in names]
 
 

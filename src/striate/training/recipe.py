@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from striate.blueprint import CannotRead, CannotTrain, NotFound, Refusal
 
-LONGEST = 1 << 20  # bytes of a recipe file
+KEPT, LONGEST = "recipe.json", 1 << 20  # where a run has it; bytes of such a file
 STEPS = 2500  # what small data gets where nobody says how many epochs; large data gets FEWEST epochs
 FEWEST, MOST = 10, 40
 INITIALISE = ("torch", "he", "xavier", "lecun", "identity", "gaussian(0.01)")
@@ -22,6 +24,7 @@ TIMES = re.compile(r"\d{0,9}\.?\d{1,9}(?:e-?\d)?")  # a factor of the learning r
 Share = Annotated[float, Field(ge=0, le=1)]
 Less = Annotated[float, Field(ge=0, lt=1)]
 Fall = Annotated[float, Field(gt=0, le=1)]
+Falls = Annotated[tuple[Fall, ...], Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -69,7 +72,7 @@ class Recipe(BaseModel):
     )
     warm_up: Share = field(0.2, "share of the steps on which it rises from 0")
     milestones: tuple[Share, ...] = field((), "step: the shares of the steps after which it falls", **MANY)
-    factor: Fall | tuple[Fall, ...] = field(0.1, "what is left at each fall; several: one for each milestone")
+    factor: Fall | Falls = field(0.1, "what is left at each fall; several: one for each milestone")
     every: float = field(1.0, "exponential: epochs between falls", gt=0, le=100_000)
     patience: int = field(5, "plateau: epochs in a row that may be no better", ge=0, le=100_000)
 
@@ -105,10 +108,13 @@ class Recipe(BaseModel):
     @classmethod
     def _written(cls, value: Any, info: Any) -> Any:
         """As a command line says it: `none`, and several with commas."""
-        kind = str(cls.model_fields[info.field_name].annotation)
-        if isinstance(value, str) and value.lower() in ("none", "null") and "None" in kind:
-            return None
-        if isinstance(value, str) and "tuple" in kind and ("," in value or info.field_name != "factor"):
+        field = cls.model_fields[info.field_name]
+        kinds = _kinds(field.annotation)
+        if isinstance(value, bool) and bool not in kinds:
+            value = str(value).lower()  # and no 1
+        if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
+            return None if type(None) in kinds else field.default if field.default in ("", ()) else value
+        if isinstance(value, str) and tuple in kinds and ("," in value or float not in kinds):
             return tuple(part for piece in value.strip("()[]").split(",") if (part := piece.strip(" \"'")))
         return (value,) if isinstance(value, int | float) and info.field_name == "milestones" else value
 
@@ -189,22 +195,24 @@ def read_recipe(source: str | Path) -> Recipe:
     path = Path(source)
     if not path.exists() and path.name == str(source) and not path.suffix:
         raise NotFound("recipe", str(source), RECIPES, see="striate recipe")
+    file, ways = path / KEPT if path.is_dir() else path, "A run's folder has one; those with a name: striate recipe."
     try:
-        with open(path / "recipe.json" if path.is_dir() else path, "rb") as file:
-            fields = json.loads(file.read(LONGEST))
+        with file.open("rb") as opened:
+            fields = json.loads(opened.read(LONGEST))
     except OSError as error:
-        raise CannotRead(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from None
+        raise CannotRead(f"Cannot read {file}: {(error.strerror or str(error)).lower()}.", ways=ways) from None
     except (ValueError, RecursionError):
-        raise CannotRead(
-            f"Cannot read {path}: it is not JSON.",
-            "",
-            "A recipe is a table of fields and values; every run's folder has one.",
-        ) from None
+        raise CannotRead(f"Cannot read {file}: it is not JSON.", ways=ways) from None
     if not isinstance(fields, dict):
-        raise CannotRead(f"Cannot read {path}: a recipe is a table of fields and values.")
-    return revised(**fields)
+        raise CannotRead(f"Cannot read {file}: a recipe is a table of fields and values.", ways=ways)
+    try:
+        return revised(**fields)
+    except Refusal as refusal:
+        refusal.written = f"So it stands in {file}."
+        raise
 
 
+BOUNDS = {"gt": "above {:,.10g}", "ge": "from {:,.10g}", "lt": "below {:,.10g}", "le": "to {:,.10g}"}
 WANTED = {  # pydantic's name of a complaint, and what we say; {…} is the bound
     "greater_than": "greater than {gt:,.10g}",
     "greater_than_equal": "{ge:,.10g} or more",
@@ -240,7 +248,33 @@ def _refusal(error: ValidationError) -> Refusal:
     return CannotTrain(f"Cannot train with {field}={given!r}: it must be {wanted}.")
 
 
+def allowed(name: str) -> str:
+    """What a field of that name may be: its words, and the bounds of a number."""
+    field, limits = Recipe.model_fields[name], dict[str, str]()
+    for bound in (*field.metadata, *_limits(field.annotation)):
+        limits |= {key: told.format(getattr(bound, key)) for key, told in BOUNDS.items() if hasattr(bound, key)}
+    return ", ".join(filter(None, (" ".join(limits.values()), *_words(field.annotation))))
+
+
+def _limits(annotation: Any) -> Iterator[Any]:
+    for part in get_args(annotation):
+        yield from getattr(part, "metadata", ()) or _limits(part)
+
+
 def _words(annotation: Any) -> list[str]:
     """The words that an annotation allows."""
     inside = get_args(annotation)
     return [word for part in inside for word in ([part] if isinstance(part, str) else _words(part))]
+
+
+def _kinds(annotation: Any) -> set[type]:
+    """The types that an annotation allows: float and tuple of `Fall | tuple[Fall, ...]`."""
+    match get_origin(annotation), get_args(annotation):
+        case None, _:
+            return {annotation}
+        case origin, (first, *_) if origin is Annotated:
+            return _kinds(first)
+        case origin, inside if origin in (Union, UnionType):
+            return set().union(*map(_kinds, inside))
+        case origin, _:
+            return {origin}

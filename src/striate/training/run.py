@@ -18,9 +18,9 @@ from striate.training import logs
 from striate.training.checkpoint import forget, listed
 from striate.training.curves import Curves, draw
 from striate.training.events import Done, Epoch, Event, Step, as_line, from_line
-from striate.training.recipe import Recipe
+from striate.training.recipe import KEPT, Recipe
 
-RECIPE, LOG, CURVES = "recipe.json", "log.jsonl", "curves.png"  # and a model file
+LOG, CURVES = "log.jsonl", "curves.png"  # and a model file
 REDRAW = 30.0  # seconds between pictures while it goes on
 
 
@@ -104,7 +104,7 @@ def _recorded(
 ) -> Iterator[Event]:
     seen, drawn = Curves(), time.monotonic()
     try:
-        write_atomically(folder / RECIPE, recipe.model_dump_json(indent=2) + "\n")
+        write_atomically(folder / KEPT, recipe.model_dump_json(indent=2) + "\n")
         logs.begun(folder, wanted)
         before = list(_logged(folder / LOG, *after)) if after else []
         past = [event for _, event in before]
@@ -172,7 +172,7 @@ def _undo(folder: Path) -> None:
     """Take away what `recorded` wrote, and the folder unless somebody put something there."""
     forget(folder)
     with suppress(OSError):
-        for name in (RECIPE, LOG, CURVES):
+        for name in (KEPT, LOG, CURVES):
             (folder / name).unlink(missing_ok=True)
         logs.removed(folder)
         folder.rmdir()

@@ -32,7 +32,7 @@ def whitened(
 
     Raises NotFound, CannotTrain for a layer that such filters do not fit. `share`: the mean over processes.
     """
-    [layer] = parts(model, [name])
+    [layer] = parts(model, [name], "whiten")
     weight = layer.weight if isinstance(layer, nn.Conv2d) else None
     fact = f"Cannot whiten in {name}: it"
     if weight is None or layer.groups != 1 or weight.shape[1] != preprocessing.channels:
