@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,11 @@ def test_a_checkpoint_has_every_loss_of_its_steps(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("late")
 def test_a_loss_that_is_no_number_is_found_late_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(CannotTrain, match=r"Cannot go on from step \d+: the loss "):
+    with pytest.raises(CannotTrain, match=r"Cannot go on from step \d+: the loss ") as refused:
         list(train(network(), DATA, **HOW | {"lr": 1e3, "epochs": 20}, optimizer="sgd", out=tmp_path / "run"))
+    said = re.search(r"step (\d+): .* It was batch (\d+) of 14 in epoch (\d+): images ", str(refused.value), re.DOTALL)
+    assert said is not None
+    assert int(said[1]) == int(said[2]) + 14 * (int(said[3]) - 1)
     if (tmp_path / "run" / "model.safetensors").exists():
         assert all(p.isfinite().all() for p in load(tmp_path / "run" / "model.safetensors").parameters())
 

@@ -14,19 +14,17 @@ import resource, sys
 from striate.blueprint import Activation, CannotTrain, Conv, GlobalPool, Linear, Seq, draft
 from striate.data import open_data
 from striate.nn import build
-from striate.training import Warning, train
+from striate.training import train
 
 room, batch = map(int, sys.argv[1:])
 data = open_data("digits")
 net = draft(Seq(*[Conv(256, 1), Activation("tanh")] * 6, GlobalPool(), Linear(10)), "1x8x8")
 
 def run(batch):
-    said = []
     try:
-        for event in train(build(net), data, epochs=1, batch_size=batch, threads=1, precision="float32", seed=1):
-            said.append(event)
+        for _ in train(build(net), data, epochs=1, batch_size=batch, threads=1, precision="float32", seed=1):
+            pass
     except CannotTrain as refusal:
-        assert str(refusal) in [event.text for event in said if isinstance(event, Warning)]
         return str(refusal)
     return "trained"
 

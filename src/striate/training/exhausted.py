@@ -13,7 +13,7 @@ from striate.blueprint import CannotTrain
 from striate.cost.training import capacity, training
 from striate.cost.units import memory
 from striate.data.memory import SHARE, free
-from striate.training.events import Event, Kept, Warning
+from striate.training.events import Event, Kept
 from striate.training.lesson import Lesson
 
 SIGNS = (
@@ -30,7 +30,7 @@ def ran_out(error: BaseException) -> bool:
 
 
 def within_memory(course: Lesson, events: Iterator[Event]) -> Iterator[Event]:
-    """The same events; where memory runs out a warning, and CannotTrain."""
+    """The same events; where memory runs out, CannotTrain."""
     safe = ""
     try:
         for event in events:
@@ -42,9 +42,7 @@ def within_memory(course: Lesson, events: Iterator[Event]) -> Iterator[Event]:
         if not ran_out(error):
             raise
     del events  # and with them, now that the error is gone too, all that the step held
-    refusal = exhausted(course, safe)
-    yield Warning(str(refusal))
-    raise refusal
+    raise exhausted(course, safe)
 
 
 def exhausted(course: Lesson, safe: str = "") -> CannotTrain:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from striate.blueprint import graph_to_json
+from striate.blueprint import CannotTrain, graph_to_json
 from striate.blueprint.modelfile import MODEL
 from striate.data import Splits
 from striate.data.memory import keep_freed
@@ -111,7 +111,7 @@ class Run(NamedTuple):
             "metadata": {name: value for name, value in model.metadata.items() if name != "provenance"},
             "recipe": course.recipe.model_dump(mode="json"),
             "origin": course.origin,
-            "images": course.fingerprint,
+            **course.known,
             "every": self.every,
             "state": state.numbers(),
         }
@@ -232,18 +232,14 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 del outputs
                 total, count, halts = ranks.sums(loss.item() * n, n, halt, device=course.device)
                 if not isfinite(total):
-                    refusal = diverged(course.model, x, loss.item(), state.step + 1, lr, _safe(run.folder, state.kept))
-                    yield Warning(str(refusal))
-                    raise refusal
+                    raise _apart(run, state, Step(state.step + 1, epoch, loss.item(), lr, n), state.dealt + place, x)
                 value, seen = value + total, seen + int(count)
                 with alone_until(place == len(parts) - 1, joined):
                     share = n * ranks.count / max(count, 1) / len(parts)  # 1 for who is alone: then nothing is to do
                     (loss if share == 1 else loss * share).backward()
-            value /= max(seen, 1)
-            if leaps(value, state.usual, len(course.learnt.classes), seen):
-                refusal = leapt(course.model, value, state.usual, state.step + 1, lr, _safe(run.folder, state.kept))
-                yield Warning(str(refusal))
-                raise refusal
+            now = Step(state.step + 1, epoch, value / max(seen, 1), lr, seen)
+            if not _sound(run, state, now):
+                raise _apart(run, state, now, state.dealt)
             if recipe.clip:
                 nn.utils.clip_grad_norm_(trained, recipe.clip)
             before = weights(course.model) if looked else {}
@@ -254,10 +250,10 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
                 parameter.grad = None  # as zero_grad does, which takes longer
             state.step, taken = state.step + 1, taken + len(parts)
             state.dealt = first + taken + sum(of == epoch for of, _ in batches.undealt)
-            state.counted(value, seen)
+            state.counted(now.loss, seen)
             if state.average:
                 state.average.update(course.model, state.step)
-            yield Step(state.step, epoch, value, lr, seen)
+            yield now
         yield from _read(run, state)
         if flow:
             yield flow
@@ -268,19 +264,19 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
         told = len(batches.skipped)
         seconds = time.perf_counter() - begun - paused
         loss_held, top1 = _judged(course, state.judged)
-        now = Epoch(
+        whole = Epoch(
             epoch, state.step, state.losses / state.seen, loss_held, top1, seconds, (state.seen - fewer) / seconds
         )
-        state.epochs.append(now)
+        state.epochs.append(whole)
         held += [loss_held] if loss_held is not None else []
-        yield now
-        if _as_good(now, state.highest, len(course.held or ())):
+        yield whole
+        if _as_good(whole, state.highest, len(course.held or ())):
             if odd := _not_finite(state.judged):
                 yield Warning(f"The model of epoch {epoch} is not kept: {odd} is not finite.")
             else:
-                state.kept = now
+                state.kept = whole
                 if run.folder:
-                    yield _saved(run, state.judged, now)
+                    yield _saved(run, state.judged, whole)
         state.begin(epoch + 1)
         if halts or (control.stopped and ranks.count == 1):
             return
@@ -288,20 +284,26 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
 
 def _read(run: Run, state: State, leave: int = 0) -> Iterator[Event]:
     """The steps whose loss is late, but for so many; the network has learnt from them already."""
-    course = run.course
     while len(state.late) > leave:
         late = state.late.popleft()
-        value, wrong = late.read(), None
-        if not isfinite(value):
-            x, _ = next(iter(course.batches.epoch(late.epoch)))
-            wrong = diverged(course.model, x, value, late.step, late.lr, _safe(run.folder, state.kept))
-        elif leaps(value, state.usual, len(course.learnt.classes), late.seen):
-            wrong = leapt(course.model, value, state.usual, late.step, late.lr, _safe(run.folder, state.kept))
-        if wrong:
-            yield Warning(str(wrong))
-            raise wrong
-        state.counted(value, late.seen)
-        yield Step(late.step, late.epoch, value, late.lr, late.seen)
+        now = Step(late.step, late.epoch, late.read(), late.lr, late.seen)
+        if not _sound(run, state, now):
+            raise _apart(run, state, now, (now.step - 1) % run.course.steps)  # none of its batches is left out
+        state.counted(now.loss, now.examples)
+        yield now
+
+
+def _sound(run: Run, state: State, now: Step) -> bool:
+    """Whether the loss of a step is a number, and no leap."""
+    return isfinite(now.loss) and not leaps(now.loss, state.usual, len(run.course.learnt.classes), now.examples)
+
+
+def _apart(run: Run, state: State, now: Step, place: int, x: torch.Tensor | None = None) -> CannotTrain:
+    """The refusal for a step that is not, on the batch at that place of its epoch: x, or as it is dealt again."""
+    kept = _safe(run.folder, state.kept)
+    if isfinite(now.loss):
+        return leapt(run.course, now, place, state.usual, kept)
+    return diverged(run.course, now, place, x, kept)
 
 
 def _together(batches: Iterator[Any], count: int) -> Iterator[list[Any]]:

@@ -17,7 +17,7 @@ from striate.blueprint.modelfile import MODEL
 from striate.training import logs
 from striate.training.checkpoint import forget, listed
 from striate.training.curves import Curves, draw
-from striate.training.events import Done, Epoch, Event, Step, as_line, from_line
+from striate.training.events import Done, Epoch, Event, Step, Warning, as_line, from_line
 from striate.training.recipe import KEPT, Recipe
 
 LOG, CURVES = "log.jsonl", "curves.png"  # and a model file
@@ -63,7 +63,7 @@ def recorded(
     """The same events, each written to the log as it comes, and the curves drawn; the recipe stands there from the
     start. A run that goes on `after` a step and an epoch keeps the log as far as that. `wanted`: further logs.
 
-    A new run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite, and
+    What ends it stands in the log as a warning. A new run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite, and
     CannotTrain where another process writes this run.
     """
     with _alone(folder):
@@ -112,14 +112,18 @@ def _recorded(
             seen.add(event)
         whole = "".join(line for line, _ in before) if after else None
         with closing(events), _log(folder / LOG, whole) as write, logs.kept(folder, past) as tell:
-            for event in events:
-                write(as_line(event) + "\n")
-                seen.add(event)
-                tell(event)
-                if isinstance(event, Done) or (isinstance(event, Epoch) and time.monotonic() - drawn > REDRAW):
-                    write_atomically(folder / CURVES, draw(seen, folder.name))
-                    drawn = time.monotonic()
-                yield event
+            try:
+                for event in events:
+                    write(as_line(event) + "\n")
+                    seen.add(event)
+                    tell(event)
+                    if isinstance(event, Done) or (isinstance(event, Epoch) and time.monotonic() - drawn > REDRAW):
+                        write_atomically(folder / CURVES, draw(seen, folder.name))
+                        drawn = time.monotonic()
+                    yield event
+            except CannotTrain as refusal:
+                write(as_line(Warning(str(refusal))) + "\n")  # whoever watches has it from the exception
+                raise
     finally:
         if after is None and not (folder / MODEL).exists() and not gone_on_with(folder):
             _undo(folder)
