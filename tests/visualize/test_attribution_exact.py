@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -235,7 +236,7 @@ def test_one_at_a_time_or_all_at_once(method: str) -> None:
 
 def test_ways_to_name_a_class(resnet: Network) -> None:
     x = torch.randn(2, 3, 32, 32)
-    for target in ("ship", 8, "8", [8, "ship"], torch.tensor([8, 8]), torch.tensor(8)):
+    for target in ("ship", 8, "8", [8, "ship"], torch.tensor([8, 8]), torch.tensor(8), np.array([8, 8]), np.int64(8)):
         assert attribute(resnet, x, "grad-cam", target).targets.tolist() == [8, 8]
 
 
@@ -246,6 +247,17 @@ def test_ways_to_name_a_class(resnet: Network) -> None:
         ({"target": "shipp"}, NotFound, 'No class "shipp". Near: ship'),
         ({"target": 10}, Refusal, "Cannot look for class 10: the network tells 10 classes apart.\n    0 to 9."),
         ({"target": -1}, Refusal, "Cannot look for class -1: "),
+        ({"target": 1.5}, Refusal, "Cannot look for 1.5: a class is a whole number or a name."),
+        ({"target": torch.tensor([1.0])}, Refusal, "Cannot look for 1.0: a class is a whole number or a name."),
+        (
+            {"target": torch.eye(10)[:1]},
+            Refusal,
+            "Cannot look for a target of 10: a class is a whole number or a name.\n    Of scores or one-hot rows,",
+        ),
+        ({"target": {"a": 1}}, Refusal, "Cannot look for {'a': 1}: a class"),
+        ({"target": "9" * 20}, Refusal, "Cannot look for class 99999999999999999999: no network tells so many apart."),
+        ({"at_once": -1}, Refusal, "Cannot work on -1 images at once.\n    1 at least;"),
+        ({"at_once": 0.5}, Refusal, "Cannot work on 0.5 images at once."),
         ({"target": [1, 2, 3]}, Refusal, "Cannot look for 3 classes in 1 image: one for each, or one for all."),
         ({"layer": "stage4"}, NotFound, 'No layer "stage4". Near: stage3, stage2, stage1'),
         ({"layer": "fc"}, Refusal, "Cannot see where fc is active: it gives 10×1×1, no map."),
@@ -286,7 +298,7 @@ class Answers(nn.Module):
         (lambda s: s.round().long(), "gradient", "Cannot attribute Answers's answer: it is int64, which has"),
         (lambda s: torch.ones(2, 3), "gradient", "Answers gives no gradient: its answer is the same whatever"),
         (lambda s: s / 0 * 0, "gradient", "Cannot ask this model: its answers are not numbers."),
-        (lambda s: [s], "gradient", "Cannot ask Answers for a class: it answers with list."),
+        (lambda s: ["cat"], "gradient", "Cannot ask this network for a class: it answers with list."),
         (lambda s: s.tanh(), "guided-backprop", "Cannot guide Answers: it has no ReLU, guided or not the gradient is"),
         (lambda s: (s * 0).sqrt(), "gradient", "Cannot show gradient: 60 values of its map are not numbers."),
     ],
@@ -319,9 +331,26 @@ def test_what_hides_its_relus_is_not_guided() -> None:
         (torch.zeros(0, 2, 5, 6), "Cannot look at images of 0×2×5×6."),
         (torch.zeros(1, 2, 5, 6, dtype=torch.uint8), "Cannot look at uint8 images."),
         (torch.full((3, 2, 5, 6), float("nan")), "Cannot look at image 0: 60 of its 60 values are no numbers."),
+        (np.zeros((1, 2, 5, 6)), "Cannot look at a ndarray: a tensor N×C×H×W is wanted.\n    torch.from_numpy makes"),
+        (torch.zeros(2, 3, 5, 6), "Cannot run Sequential on 3×5×6.\n    "),
     ],
 )
-def test_what_is_no_image(x: Tensor, says: str) -> None:
+@pytest.mark.parametrize("method", ["gradient", "integrated-gradients", "occlusion"])
+def test_what_is_no_image(x: Tensor, says: str, method: str) -> None:
     with pytest.raises(Refusal) as refused:
-        attribute(linear(), x, "gradient")
+        attribute(linear(), x, method, window=2) if method == "occlusion" else attribute(linear(), x, method)
     assert str(refused.value).startswith(says)
+
+
+def test_a_fault_that_is_not_the_images_is_not_hidden() -> None:
+    class Broken(nn.Module):
+        runs = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.runs += 1
+            if self.runs == 1:
+                raise RuntimeError("the disk is full")
+            return x.mean((2, 3))
+
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        attribute(Broken(), images(), "gradient")

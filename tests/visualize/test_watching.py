@@ -84,7 +84,7 @@ def test_later_layers_refuse_no_size(lenet: Network) -> None:
         torch.no_grad(),
         undisturbed(model),
         as_far_as(model, ["fc"]) as run,
-        pytest.raises(Refusal, match="Cannot run this network on 3×20×20"),
+        pytest.raises(Refusal, match="Cannot run Twice on 3×20×20"),
     ):
         run(torch.randn(1, 3, 20, 20))
 

@@ -9,13 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from striate.blueprint import Refusal
+from striate.blueprint import Pad, Refusal
 from striate.blueprint.said import counted
-from striate.judging.trained import answer
 from striate.nn.build import Network
 from striate.visualize.images import Data, Tick, batches, unheard
 from striate.visualize.units import POOLS, THROUGH, channels_first
-from striate.visualize.watching import OUT, Change, known, undisturbed, value_of, values, watched
+from striate.visualize.watching import OUT, Change, known, ran, undisturbed, value_of, values, watched
 
 
 class Maps(NamedTuple):
@@ -58,17 +57,10 @@ class Statistics(NamedTuple):
         return f"{said}; {len(dead)} of {counted(len(self.peaks), 'channel')} dead ({on}): {named}"
 
 
-def as_read(model: nn.Module, x: Tensor) -> Tensor:
-    """x as a network reads it: where its weights are, and of their type."""
-    like = next((p for p in model.parameters() if p.is_floating_point()), x)
-    return x.to(like.device, like.dtype)
-
-
 def maps(model: nn.Module, x: Tensor, names: Sequence[str] = ()) -> tuple[Maps, ...]:
     """What these layers make of x, float N×C×H×W; where none is named, the last layer of each grid, pools aside. Raises
     NotFound, and Refusal for a layer that gives no channels or numbers that are not finite.
     """
-    x = as_read(model, x)
     names = names or last_by_grid(model, x)
     return tuple(_maps(name, channels_first(model, value)) for name, value in values(model, x, names).items())
 
@@ -99,7 +91,7 @@ def last_by_grid(model: nn.Module, x: Tensor) -> list[str]:
         return value
 
     names = _all(model) if isinstance(model, Network) else [name for name in parts if name]
-    _told_of(model, as_read(model, x[:1]), names, told)
+    _told_of(model, x[:1], names, told)
     found = [name for grid, name in sorted(last.items(), key=lambda item: -item[0][0] * item[0][1]) if grid != (1, 1)]
     if not found:
         raise Refusal("Cannot see maps: no layer of this network gives any.", ways="Name layers that give vectors.")
@@ -110,8 +102,9 @@ def statistics(
     model: nn.Module, data: Data, names: Sequence[str] = (), size: int = 0, tick: Tick = unheard
 ) -> tuple[Statistics, ...]:
     """Mean, deviation, zeros and dead channels of each layer over a data set (or x), in the order they run; by default
-    of every layer (of another's network: every module without parts). `size` images at a time (0: as many as memory
-    allows); `tick` is told of images done. A module that runs several times counts as it runs last.
+    of every layer that adds no channels of zeros (of another's network: every module without parts). `size` images at a
+    time (0: as many as memory allows); `tick` is told of images done. A module that runs several times counts as it
+    runs last.
 
     Raises NotFound for a layer, CannotTrain (no images), Refusal where one did not run, or values are not finite.
     """
@@ -123,6 +116,7 @@ def statistics(
         here = dict[str, _Sum]()  # of this batch: a module that runs again writes over what it wrote
 
         def told(name: str, value: Tensor, here: dict[str, _Sum] = here) -> Tensor:
+            here.pop(name, None)  # in the order of their last runs
             here[name] = _summed(channels_first(model, value))
             return value
 
@@ -174,9 +168,11 @@ def _merged(one: _Sum, two: _Sum) -> _Sum:
 
 
 def _all(model: nn.Module) -> list[str]:
-    """Every layer: of ours the graph's nodes, of another network the modules without parts."""
+    """Every layer: of ours the graph's nodes, of another network the modules without parts. Not where channels of zeros
+    are added: those are dead by intent.
+    """
     if isinstance(model, Network):
-        return [node.name for node in model.graph.nodes[1:]]
+        return [node.name for node in model.graph.nodes[1:] if not (isinstance(node.op, Pad) and node.op.channels)]
     return [name for name, module in model.named_modules() if name and not any(module.children())] or [OUT]
 
 
@@ -188,7 +184,7 @@ def _told_of(model: nn.Module, x: Tensor, names: Sequence[str] | dict[str, str],
         return told(name, value)
 
     with torch.no_grad(), undisturbed(model), watched(model, names, passed) as found:
-        out = answer(model, x) if OUT in names else model(x)
+        out = ran(model, x, OUT in names)
     if OUT in names and not (isinstance(model, Network) and OUT in model.graph):
         told(OUT, out)
 

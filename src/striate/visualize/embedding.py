@@ -12,11 +12,10 @@ from striate.blueprint import Refusal
 from striate.blueprint.said import counted, visible
 from striate.data.drawn import FAINT, INK
 from striate.data.memory import room_for
-from striate.judging.trained import answer
 from striate.visualize import figures
 from striate.visualize.images import Data, Tick, batches, unheard
 from striate.visualize.units import channels_first
-from striate.visualize.watching import OUT, known, layers, undisturbed, value_of, watched
+from striate.visualize.watching import OUT, known, layers, ran, undisturbed, value_of, watched
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +55,7 @@ def last_layer(model: nn.Module, x: Tensor) -> str:
     """
     names = {known(model, name): name for name in reversed(layers(model)) if name != OUT}
     with torch.no_grad(), undisturbed(model), watched(model, names) as found:
-        classes = answer(model, x[:1]).shape[1]
+        classes = ran(model, x[:1], scored=True).shape[1]
     before = [name for name, value in found.items() if value.ndim in (2, 4) and value.shape[1] != classes]
     if not before:
         raise Refusal("Cannot choose a layer to look at: none comes before the classes' scores.", ways="Name one.")
@@ -81,7 +80,7 @@ def features(
             layer = last_layer(model, x)
             inner = known(model, layer)
         with torch.no_grad(), undisturbed(model), watched(model, [inner]) as found:
-            found[OUT] = answer(model, x) if inner == OUT else model(x)
+            found[OUT] = ran(model, x, inner == OUT)
         value = channels_first(model, value_of(found, inner, layer))
         if not kept:
             shape = value.shape[1:]

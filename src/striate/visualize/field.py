@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from striate.blueprint import Graph, Refusal, Volume, replay
 from striate.blueprint.said import counted
 from striate.blueprint.window import Field
+from striate.judging.trained import as_read
 from striate.nn import trace
 from striate.nn.build import Network
-from striate.visualize.activations import as_read
 from striate.visualize.images import Tick, unheard
 from striate.visualize.units import Unit, channels_first, unit
 from striate.visualize.watching import OUT, as_far_as, known, undisturbed

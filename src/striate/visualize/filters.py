@@ -13,9 +13,11 @@ from striate.blueprint import NotFound, Refusal, Volume
 from striate.blueprint.said import counted
 from striate.data.preprocessing import Preprocessing
 from striate.nn.build import Network
+from striate.visualize.watching import open_to_hooks
 
 DEAD = 0.01  # of the norm of the layer's largest filter: what is smaller is as good as gone
 ALIKE = 0.95  # the cosine of two filters that are, nearly, one
+COLOURS = (1, 3)  # channels of an image
 AT_ONCE = 1 << 22  # cosines computed at a time
 
 
@@ -56,15 +58,17 @@ class Filters(NamedTuple):
 
 def filters(model: nn.Module, layer: str = "", volume: Volume | str | None = None, threshold: float = ALIKE) -> Filters:
     """The filters of a layer: a convolution of one or two dimensions, grouped, depthwise or transposed, or a linear
-    layer; where none is named, the first that has some.
+    layer; where none is named, the first that reads the image: in a network of ours the graph says which, of any other
+    the first declared of those that read as many channels as an image has, else of the convolutions, else of all.
 
     A linear layer that reads a volume (in a network of ours it is known, else `volume` says it) has filters of that
     grid; any other of 1×1. Raises NotFound, and Refusal for a layer without filters, or one of numbers not finite.
     """
     found = _with_filters(model)
     if not found:
+        open_to_hooks(model)
         raise Refusal("Cannot see filters: the network has neither a convolution nor a linear layer.")
-    layer = layer or next(iter(found))
+    layer = layer or _first(model, found)
     if layer not in found:
         _refused(model, layer, found)
     module = found[layer]
@@ -149,7 +153,15 @@ def _reads_image(model: nn.Module, layer: str, found: dict[str, Any]) -> bool:
     """
     if isinstance(model, Network) and layer in model.graph:
         return model.graph[layer].inputs[0] == "input"
-    return layer == next(iter(found)) and getattr(found[layer], "in_channels", 0) in (1, 3)
+    return layer == _first(model, found) and getattr(found[layer], "in_channels", 0) in COLOURS
+
+
+def _first(model: nn.Module, found: dict[str, Any]) -> str:
+    """Of a stranger's network nobody knows what runs first: it is guessed from what each layer reads."""
+    if isinstance(model, Network):
+        return next(node.name for node in model.graph.nodes if node.name in found)
+    reads = {name: getattr(module, "in_channels", 0) for name, module in found.items()}
+    return min(reads, key=lambda name: (reads[name] not in COLOURS, not reads[name]))
 
 
 def _alike(weights: Tensor, norms: Tensor, groups: int, dead: set[int], threshold: float) -> tuple[Alike, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from striate.blueprint import CannotTrain, Refusal
 from striate.data import Images, Streamed, deal, read_image
 from striate.data.preprocessing import Preprocessing
-from striate.judging.trained import preprocessing_of
+from striate.judging.trained import metadata_of, preprocessing_of
 from striate.judging.views import bare
 
 CELLS = 1 << 21  # of images that a network sees at once: 41 of 224×224
@@ -60,13 +60,21 @@ def batches(model: nn.Module, data: Data, size: int = 0) -> Iterator[tuple[Tenso
     same images to look at, float32 in 0..1. Images of a data set are prepared by the model's own rule, a tensor is
     x already. What cannot be read is left out. `size` images at a time (0: as many as memory allows).
     """
-    at_once = size or max(1, min(MANY, CELLS // max(1, _cells(data))))
+    cells = _cells(data)
+    at_once = size or max(1, min(MANY, CELLS // max(1, cells)))
+    if not (isinstance(at_once, int) and at_once > 0):
+        raise Refusal(f"Cannot look at {at_once} images at a time.", ways="1 at least; 0: as many as memory allows.")
     first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
     for pixels, labels, look in _prepared(model, data, at_once):
         yield pixels.to(first.device, first.dtype), labels, look
 
 
 def _cells(data: Data) -> int:
+    if not isinstance(data, Images | Streamed | Tensor):
+        raise Refusal(
+            f"Cannot look at a {type(data).__name__}: a data set, or a tensor N×C×H×W, is wanted.",
+            ways="striate.data.open_data opens a data set; torch.from_numpy makes a tensor of an array.",
+        )
     if isinstance(data, Tensor) and (data.ndim != 4 or not data.is_floating_point()):
         kind = f"{data.dtype} {'×'.join(map(str, data.shape))}".removeprefix("torch.")
         raise Refusal(f"Cannot show a network a tensor of {kind}: float N×C×H×W, normalised, is wanted.")
@@ -78,7 +86,7 @@ def _cells(data: Data) -> int:
 
 def _prepared(model: nn.Module, data: Data, at_once: int) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
     if isinstance(data, Tensor):
-        said = getattr(model, "metadata", {}).get("preprocessing")
+        said = metadata_of(model).get("preprocessing")
         rule = Preprocessing.from_json(said) if said else None
         for x in data.split(at_once):
             yield x, None, shown(x, rule) if rule else _between(x)

@@ -18,13 +18,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from striate.blueprint import CannotTrain, NotFound, Refusal
 from striate.blueprint.said import counted
-from striate.judging.trained import main_way_out
+from striate.judging.trained import as_read, main_way_out, there
 from striate.training.events import LayerFlow
 from striate.training.flow import Look, looking, measured, weights
 from striate.training.prepare import initialised
 from striate.training.recipe import GAUSSIAN
-from striate.visualize.activations import as_read
 from striate.visualize.images import unheard
+from striate.visualize.watching import open_to_hooks, ran
 
 WORDS = ("he", "xavier", "lecun", "gaussian(0.01)")
 MOMENTUM = 0.9
@@ -122,6 +122,8 @@ def flows(
         raise CannotTrain(f"Cannot learn from {counted(len(x), 'image')} with {counted(len(y), 'label')}.")
     found, done = list[Flowing](), 0
     for name, model in networks.items():
+        open_to_hooks(model)
+        there(model, model.parameters())
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng([]):
             torch.manual_seed(seed)
             copy = deepcopy(model).train().requires_grad_()
@@ -144,7 +146,7 @@ def _stepped(
     before = weights(model) if looked else {}
     optimiser.zero_grad()
     with looking(model) if looked else nullcontext(Look({})) as look:
-        scores = main_way_out(model(x))
+        scores = main_way_out(ran(model, x))
     if scores.ndim != 2 or not 0 <= int(y.min()) <= int(y.max()) < scores.shape[1]:
         shape = "×".join(map(str, scores.shape))
         raise CannotTrain(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from striate.blueprint import Refusal, Volume
 from striate.blueprint.said import visible
+from striate.judging.trained import metadata_of
 from striate.visualize.activations import Maps, maps
 from striate.visualize.attribution import Target, attribute
 from striate.visualize.attribution.asked import ask, asking, numbered
@@ -134,7 +135,7 @@ def steps() -> int:
 
 def class_name(model: nn.Module, number: int) -> str:
     """What the model's file calls a class, to be shown; its number where it has no names."""
-    names = getattr(model, "metadata", {}).get("classes") or ()
+    names = metadata_of(model).get("classes") or ()
     return visible(names[number]) if number < len(names) else f"class {number}"
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 
 from striate.blueprint import CannotRead, NotFound, Refusal
 from striate.blueprint.said import counted
-from striate.judging.trained import main_way_out
+from striate.judging.trained import main_way_out, metadata_of
 from striate.nn.build import Network
-from striate.visualize.watching import OUT, layers, undisturbed, watched
+from striate.visualize.watching import OUT, layers, open_to_hooks, ran, undisturbed, watched
 
 FORM = re.compile(r"""(?P<layer>[^:@]*)(?::(?P<channel>"[^"]*"|[^@]*))?(?:@(?P<row>\d{1,9}),(?P<column>\d{1,9}))?""")
 QUOTED = re.compile(r'"[^"]*"')
@@ -83,7 +84,7 @@ def unit(model: nn.Module, text: str) -> Unit:
 def _channel(model: nn.Module, layer: str, text: str) -> int:
     if re.fullmatch(r"\d{1,9}", text):
         return int(text)
-    classes = getattr(model, "metadata", {}).get("classes") or ()
+    classes = metadata_of(model).get("classes") or ()
     if layer == OUT and classes:
         text = text[1:-1] if text not in classes and QUOTED.fullmatch(text) else text
         if text not in classes:
@@ -130,6 +131,8 @@ def map_layer(model: nn.Module, x: Tensor) -> str:
 
     with torch.no_grad(), undisturbed(model):
         out = _run(model, x[:1], ended)
+    with suppress(Refusal):  # whatever is no answer has no classes
+        out = main_way_out(out)
     classes = out.shape[1] if isinstance(out, Tensor) and out.ndim == 2 else -1
     maps = [(name, value) for name, value, may in ran if may]
     before = [name for name, value in maps if value.shape[1] != classes] or [name for name, _ in maps]
@@ -151,14 +154,14 @@ def _run(model: nn.Module, x: Tensor, ended: Callable[[nn.Module, object, str], 
             return value
 
         with watched(model, [node.name for node in model.graph.nodes[1:]], told):
-            return main_way_out(model(x))
+            return ran(model, x)
+    open_to_hooks(model)
     hooks = [
         module.register_forward_hook(lambda module, _, value, name=name: ended(module, value, name))
         for name, module in model.named_modules()
     ]
     try:
-        out = model(x)
-        return out.get(OUT) if isinstance(out, dict) else out
+        return ran(model, x)
     finally:
         for hook in hooks:
             hook.remove()

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from striate.blueprint import Node, NotFound, Refusal, replay
 from striate.data.memory import keep_freed
 from striate.judging.dense import STRICT
-from striate.judging.trained import answer
+from striate.judging.trained import answer, as_read, there
 from striate.nn.build import Network
 
+FAILURES = (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError)  # of a stranger's forward
 OUT = "out"  # the layer that the network's answer is: scores N×classes, before any soft-max
 Change = Callable[[str, Tensor], Tensor]
 
@@ -42,6 +43,7 @@ def known(model: nn.Module, name: str) -> str:
     if inside:
         return inside[-1]
     if name not in (names := layers(model)):
+        open_to_hooks(model)  # it may be a layer of what is inside
         raise NotFound("layer", name, names)
     return name
 
@@ -57,7 +59,7 @@ def parts(model: nn.Module) -> list[nn.Module]:
 @contextmanager
 def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) -> Iterator[nn.Module]:
     """The model in evaluation mode, nothing done in place unless `inplace`, its weights without gradients unless
-    `weights`; afterwards modes, flags and gradients are as they were.
+    `weights`; afterwards modes, flags and gradients are as they were. Raises Refusal where weights are not there.
     """
     keep_freed()
     modules = parts(model)
@@ -67,6 +69,7 @@ def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) 
     # What is as it should be is not noted: that takes longer than to look.
     flagged = [p for p in parameters if p.requires_grad != weights]
     gradients = [(p, p.grad) for p in parameters if weights]
+    there(model, flagged)
     try:
         if training:
             model.eval()
@@ -99,6 +102,7 @@ def watched(model: nn.Module, names: Iterable[str], change: Change | None = None
         tensor = value[0] if isinstance(value, tuple | list) and value else value
         if name not in wanted or not isinstance(tensor, Tensor):
             return value
+        found.pop(name, None)  # in the order of their last runs
         found[name] = tensor
         on = tensor.clone() if change is None else change(name, tensor)
         return on if tensor is value else (on, *value[1:])
@@ -109,7 +113,9 @@ def watched(model: nn.Module, names: Iterable[str], change: Change | None = None
 
 @contextmanager
 def _hung(model: nn.Module, wanted: set[str], keep: Callable[[str, Any], Any]) -> Iterator[None]:
-    """`keep` where values come about: in our network's run, else in hooks."""
+    """`keep` where values come about: in our network's run, else in hooks. Raises Refusal where there are none."""
+    if wanted - {OUT}:
+        open_to_hooks(model)
     if isinstance(model, Network):
         before, model.watch = model.watch, keep
         try:
@@ -130,13 +136,45 @@ def _hung(model: nn.Module, wanted: set[str], keep: Callable[[str, Any], Any]) -
             hook.remove()
 
 
+def open_to_hooks(model: nn.Module) -> None:
+    """Raises Refusal where nobody can look inside."""
+    scripted = isinstance(model, torch.jit.ScriptModule)
+    if scripted or "_orig_mod" in model._modules or getattr(model, "_compiled_call_impl", None):
+        raise Refusal(
+            f"Cannot look inside {type(model).__name__}: it is {'scripted' if scripted else 'compiled'}, "
+            "and tells nobody of its layers.",
+            ways="Give the module that it was made of; gradients of the image and occlusion look at no layer.",
+        )
+
+
+def ran(model: nn.Module, x: Tensor, scored: bool = False) -> Any:
+    """What a network makes of x, as it reads it; `scored`: as `answer` gives it. Raises Refusal where it does not run
+    on such images.
+    """
+    try:
+        return answer(model, x) if scored else model(as_read(model, x))
+    except (Refusal, torch.OutOfMemoryError):
+        raise
+    except FAILURES as error:
+        raise unread(model, x, error) from error
+
+
+def unread(model: nn.Module, x: Tensor, error: BaseException) -> Refusal:
+    """Why a network does not run on x, as its own first line has it."""
+    return Refusal(
+        f"Cannot run {type(model).__name__} on {'×'.join(map(str, x.shape[1:])) or 'one number'}.",
+        str(error).split("\n")[0],
+        "Images N×C×H×W of channels and a size that it reads.",
+    )
+
+
 def values(model: nn.Module, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
     """What these layers (as a user writes them) make of x, without gradients. Raises NotFound, and Refusal for a layer
     that did not run or gave no tensor.
     """
     by_name = {name: known(model, name) for name in names}
     with torch.no_grad(), undisturbed(model), watched(model, by_name.values()) as found:
-        found[OUT] = answer(model, x) if OUT in by_name.values() else model(x)
+        found[OUT] = ran(model, x, OUT in by_name.values())
     return {name: value_of(found, inner, name) for name, inner in by_name.items()}
 
 
@@ -179,19 +217,14 @@ def as_far_as(model: nn.Module, names: Iterable[str]) -> Iterator[Callable[[Tens
             found.clear()
             counts.clear()
             try:
+                out = ran(short, x, answered)
                 if answered:
-                    found[OUT] = answer(model, x)
-                else:
-                    short(x)
+                    found[OUT] = out
             except _Enough:
                 pass
-            except RuntimeError as error:  # torch's, of shapes: of no matter behind the last of them
+            except Refusal:  # of shapes: of no matter behind the last of them
                 if inner - {*found}:
-                    raise Refusal(
-                        f"Cannot run this network on {'×'.join(map(str, x.shape[1:]))}.",
-                        str(error).split("\n")[0],
-                        "A size that it reads.",
-                    ) from error
+                    raise
             often.update(counts if not often else ())
             return {name: value_of(found, inside, name) for name, inside in by_name.items()}
 

@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from striate.blueprint import NotFound, Refusal
 from striate.blueprint.said import counted
-from striate.judging.trained import answer
-from striate.visualize.activations import as_read
+from striate.judging.trained import answer, as_read
 from striate.visualize.units import unit
 from striate.visualize.watching import OUT, undisturbed
 

@@ -4,18 +4,20 @@ scores follow what they are made of.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from striate.blueprint import NotFound, Refusal
 from striate.blueprint.said import counted
-from striate.judging.trained import as_scores
-from striate.visualize.watching import OUT, undisturbed
+from striate.judging.trained import as_scores, like, main_way_out, metadata_of
+from striate.visualize.watching import FAILURES, ran, undisturbed
 
 CELLS = 1 << 19  # of images that are worked on at once, 8 of 224×224: they share in reading the weights
 Target = int | str | Sequence[int | str] | Tensor | None
@@ -68,8 +70,10 @@ class Asked(NamedTuple):
 @contextmanager
 def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
     """The images as the model reads them, of its dtype, on its device, apart from whatever they came from; meanwhile
-    gradients are on, and the model is undisturbed. Raises Refusal for what is no image, or not of numbers.
+    gradients are on, and the model is undisturbed. Raises Refusal for what is no image, or not of numbers, or none that
+    the network runs on.
     """
+    weight = like(model, x)
     if x.ndim != 4 or not len(x):
         shape = "×".join(map(str, x.shape))
         raise Refusal(f"Cannot look at images of {shape or 'no size'}.", ways="N×C×H×W: x[None] makes one of an image.")
@@ -79,29 +83,46 @@ def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
         first = int(bad.nonzero()[0])
         count = int((~x[first].isfinite()).sum())
         raise Refusal(f"Cannot look at image {first}: {count:,} of its {x[first].numel():,} values are no numbers.")
-    first_parameter = next((p for p in model.parameters() if p.is_floating_point()), x)
-    to = first_parameter.device, first_parameter.dtype
-    with torch.inference_mode(False), torch.enable_grad(), undisturbed(model, inplace=True):
-        yield x.detach().to(*to, copy=True, memory_format=torch.channels_last)  # convolutions are quicker so
+    to = weight.device, weight.dtype
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), undisturbed(model, inplace=True):
+            yield x.detach().to(*to, copy=True, memory_format=torch.channels_last)  # convolutions are quicker so
+    except Refusal:
+        raise
+    except FAILURES:
+        with torch.no_grad(), undisturbed(model, inplace=True):
+            ran(model, x[:1].clone())  # is it the image? then that is said
+        raise
 
 
 def numbered(model: nn.Module, target: Target, count: int) -> Tensor | None:
     """A class for each of `count` images, int64; None where the network's own answer is meant. Raises Refusal."""
     if target is None:
         return None
-    one = isinstance(target, int | str) or (isinstance(target, Tensor) and not target.ndim)
-    wanted: list[Any] = [target] * count if one else list(target)  # type: ignore[arg-type]
+    array = isinstance(target, Tensor | np.ndarray) and target.ndim > 0
+    several = array or (isinstance(target, Sequence) and not isinstance(target, str))
+    wanted: list[Any] = [*target] if several else [target] * count  # type: ignore[misc]
     if len(wanted) != count:
         raise Refusal(
             f"Cannot look for {len(wanted)} classes in {counted(count, 'image')}: one for each, or one for all."
         )
-    return torch.tensor([_number(model, which) for which in wanted])
+    numbers = [_number(model, which) for which in wanted]
+    if beyond := [number for number in numbers if number.bit_length() > 63]:
+        raise Refusal(f"Cannot look for class {beyond[0]}: no network tells so many apart.")
+    return torch.tensor(numbers)
 
 
-def _number(model: nn.Module, which: int | str | Tensor) -> int:
+def _number(model: nn.Module, which: Any) -> int:
     if not isinstance(which, str):
-        return int(which)
-    classes = getattr(model, "metadata", {}).get("classes") or ()
+        try:
+            return operator.index(which)
+        except TypeError:
+            shape = "×".join(map(str, getattr(which, "shape", ())))
+            raise Refusal(
+                f"Cannot look for {f'a target of {shape}' if shape else which}: a class is a whole number or a name.",
+                ways="Of scores or one-hot rows, argmax(1) says which." if shape else "",
+            ) from None
+    classes = metadata_of(model).get("classes") or ()
     if which in classes:
         return int(classes.index(which))
     if which.isdecimal():
@@ -118,13 +139,13 @@ def ask(model: nn.Module, x: Tensor, targets: Tensor | None) -> Asked:
 
 def answered(model: nn.Module, out: Any, targets: Tensor | None) -> Asked:
     """What came out of the model, as `ask` gives it."""
-    out = out.get(OUT) if isinstance(out, dict) else out
-    if isinstance(out, Tensor) and out.ndim > 2 and out.shape[2:].numel() == 1:
+    out = main_way_out(out)
+    if out.ndim > 2 and out.shape[2:].numel() == 1:
         out = out.flatten(1)
-    if not isinstance(out, Tensor) or out.ndim != 2:
-        what = f"a tensor of {'×'.join(map(str, out.shape))}" if isinstance(out, Tensor) else type(out).__name__
+    if out.ndim != 2:
+        shape = "×".join(map(str, out.shape))
         raise Refusal(
-            f"Cannot ask {type(model).__name__} for a class: it answers with {what}.",
+            f"Cannot ask {type(model).__name__} for a class: it answers with a tensor of {shape}.",
             ways="Scores N×classes are wanted.",
         )
     if not out.is_floating_point():
@@ -178,6 +199,8 @@ def _no_gradient(model: nn.Module, asked: Asked, x: Tensor, what: str) -> Refusa
 
 def at_a_time(cells: int, at_once: int | None = None) -> int:
     """How many images of so many cells are worked on at once, where nobody says: a power of two."""
+    if at_once is not None and not (isinstance(at_once, int) and at_once > 0):
+        raise Refusal(f"Cannot work on {at_once} images at once.", ways="1 at least; without at_once= it is chosen.")
     return at_once or 1 << max(0, (CELLS // cells).bit_length() - 1)
 
 

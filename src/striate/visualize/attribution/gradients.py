@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.blueprint import Refusal
+from striate.judging.trained import like
 from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answered, ask, at_a_time, each, slope
 from striate.visualize.attribution.steps import FAILURES, folded, halves, near, program
 
@@ -133,6 +134,7 @@ def integrated_gradients(
     if steps < 1:
         raise Refusal(f"Cannot integrate in {steps} steps.", ways=f"{STEPS} are usual.")
     points, shares = np.polynomial.legendre.leggauss(steps)
+    like(model, x)  # whatever is no tensor is refused
     from_base = _from(baseline, x)
     done = 0
     taken: Halves | None = None

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from striate.blueprint import CannotTrain, Refusal
 from striate.data import Images, Streamed
 from striate.data.memory import room_for
-from striate.judging.trained import answer
+from striate.judging.trained import answer, as_read
 from striate.visualize.images import batches
-from striate.visualize.watching import undisturbed
+from striate.visualize.watching import ran, undisturbed
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # (model, x, y) -> the mean over a batch, one number
 BATCH = 128
@@ -56,14 +56,18 @@ def objective(
         raise Refusal(f"Cannot take a loss of {len(x):,} images with {len(y):,} targets: one for each is wanted.")
     if not len(x):
         raise CannotTrain("Cannot take a loss of no images.")
-    return _answered(model, Objective(tuple(zip(x.split(size), y.split(size), strict=True)), loss, dtype))
+    if not (isinstance(size, int) and size > 0):
+        raise Refusal(f"Cannot take a loss of {size} images at a time.", ways=f"{BATCH} are usual.")
+    x, y = as_read(model, x), torch.as_tensor(y)
+    parts = tuple(zip(x.split(size), y.to(x.device).split(size), strict=True))
+    return _answered(model, Objective(parts, loss, dtype))
 
 
 def _answered(model: nn.Module, of: Objective) -> Objective:
     """The same, where the network tells apart as many classes as the labels name."""
     if of.loss is cross_entropy and not of.batches[0][1].is_floating_point():
         with torch.no_grad(), undisturbed(model):
-            classes = answer(model, of.batches[0][0][:1]).shape[1]
+            classes = ran(model, of.batches[0][0][:1], scored=True).shape[1]
         low, high = (int(end) for end in torch.cat([y.flatten() for _, y in of.batches]).aminmax())
         if low < 0 or high >= classes:
             raise CannotTrain(
