@@ -14,6 +14,7 @@ from striate.data.drawn import INK
 from striate.data.memory import room_for
 from striate.visualize import figures
 from striate.visualize.images import Data, Tick, batches, unheard
+from striate.visualize.ranks import ranks
 from striate.visualize.watching import OUT, layers, values
 
 BATCH = 128  # images whose similarities are taken at a time
@@ -78,18 +79,6 @@ def rdm(features: Tensor) -> Tensor:
     flat = flat - flat.mean(1, keepdim=True)
     flat = flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-12)
     return (1 - flat @ flat.T).fill_diagonal_(0)
-
-
-def ranks(values: Tensor) -> Tensor:
-    """Of a vector, float64, from 1; equal ones share the mean of their places."""
-    _, which, times = values.unique(return_inverse=True, return_counts=True)
-    last = times.cumsum(0).double()
-    return (last - (times.double() - 1) / 2)[which]
-
-
-def spearman(one: Tensor, other: Tensor) -> float:
-    """The correlation of two vectors' ranks."""
-    return float(torch.corrcoef(torch.stack([ranks(one), ranks(other)]))[0, 1])
 
 
 def similarity(

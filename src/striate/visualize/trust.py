@@ -16,6 +16,8 @@ from striate.blueprint import Refusal
 from striate.blueprint.said import counted
 from striate.visualize.attribution import Heat, attribute
 from striate.visualize.attribution.asked import Tick, ask, asking, at_a_time
+from striate.visualize.ranks import spearman
+from striate.visualize.watching import open_to_hooks
 
 STEPS, RANDOM, STAGES = 32, 3, 8
 BLUR = 5.0  # pixels, the deviation that nothing is recognised after
@@ -208,6 +210,8 @@ def randomised(
     the last that runs to the first (Adebayo et al. 2018, arXiv 1810.03292, section 3, cascading). Weights come back
     bit for bit. `heat` is the trained network's map if it is there already; `tick` is told of stages.
     """
+    if stages < 1:
+        raise Refusal(f"Cannot randomise in {stages} stages.", ways=f"{STAGES} are usual.")
     heat = heat or attribute(model, x, method, **options)
     if heat.layer:
         options["layer"] = heat.layer
@@ -232,6 +236,7 @@ def randomised(
 
 def _from_the_top(model: nn.Module, x: Tensor) -> list[tuple[str, nn.Module]]:
     """The modules with weights of their own, the last that runs first. Raises Refusal where there is none."""
+    open_to_hooks(model)
     ran: dict[str, nn.Module] = {}
     hooks = [
         module.register_forward_hook(lambda module, _, __, name=name: ran.update({name: module}))
@@ -273,21 +278,6 @@ def _redraw(module: nn.Module, chance: torch.Generator) -> None:
     for name, buffer in module.named_buffers(recurse=False):
         if name in ("running_mean", "running_var"):
             buffer.fill_(float(name == "running_var"))
-
-
-def spearman(one: Tensor, other: Tensor) -> Tensor:
-    """The correlation of the ranks of N maps with N others, N×H×W: N, in -1..1. Equal values have their mean rank; a
-    map of one value goes with nothing, 0.
-    """
-    ranks = torch.stack([torch.stack([_ranks(value.flatten()) for value in maps]) for maps in (one, other)])
-    ranks = ranks - ranks.mean(2, keepdim=True)
-    below = ranks.square().sum(2).prod(0).sqrt()
-    return torch.where(below > 0, ranks.prod(0).sum(1) / below.clamp(min=1e-30), 0.0).float()
-
-
-def _ranks(values: Tensor) -> Tensor:
-    _, which, counts = values.unique(return_inverse=True, return_counts=True)
-    return (counts.cumsum(0) - (counts - 1) / 2).double()[which]
 
 
 def ssim(one: Tensor, other: Tensor) -> Tensor:
