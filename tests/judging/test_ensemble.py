@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,11 @@ def test_models_that_do_not_go_together() -> None:
     )
 
 
-def test_images_in_memory_are_alike_where_they_are_as_many() -> None:
+def test_images_in_memory_are_alike_where_their_pixels_are() -> None:
     images = Images(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64), ("a", "b"), "digits")
     agreed([Member("one", ("a", "b"), images), Member("two", ("b", "a"), images)])
+    others = replace(images, pixels=images.pixels + 1)
+    with pytest.raises(CannotTrain, match="they held out different images of digits"):
+        agreed([Member("one", ("a", "b"), images), Member("two", ("b", "a"), others)])
+    larger = replace(images, pixels=torch.ones(2, 1, 8, 8, dtype=torch.uint8))  # the same, as another model reads them
+    agreed([Member("one", ("a", "b"), images), Member("two", ("b", "a"), larger)])

@@ -73,5 +73,5 @@ def test_data_is_prepared_as_the_model_says_and_labelled_in_its_order(learnt: Pa
         9 - n for n in images_for(nn.load(learnt / "model.safetensors"), "digits").test.labels[:20].tolist()
     ]
     model.metadata["classes"] = list("012345678")
-    with pytest.raises(CannotTrain, match="it does not know the class 9"):
+    with pytest.raises(CannotTrain, match=r"the class 9\.\n.*\n    It learnt from digits: --data PATH\."):
         images_for(model, "digits")

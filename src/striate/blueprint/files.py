@@ -50,9 +50,22 @@ def unwritten(path: str | os.PathLike[str], error: OSError | ValueError) -> Cann
     """The refusal: the system's reason, what still stands, and the way out."""
     why = (getattr(error, "strerror", None) or str(error)).lower()
     stands = " What stood there before still stands." if os.path.lexists(str(path).replace("\0", "")) else ""
-    ways = REMEDIES.get(getattr(error, "errno", None) or 0, "")
+    ways = REMEDIES.get(getattr(error, "errno", None) or 0, "Choose another place")
     where = os.fspath(path)
-    return CannotWrite(f"Cannot write {where}: {why}.{stands}", ways=ways and f"{ways}.", where=where)
+    return CannotWrite(f"Cannot write {where}: {why}.{stands}", ways=f"{ways}.", where=where)
+
+
+def folder(path: str | os.PathLike[str]) -> Path:
+    """That folder, made where it is not there: asked for before the work whose outcome is to lie in it. Raises
+    CannotWrite.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES))
+    except (OSError, ValueError) as error:
+        raise unwritten(path, error) from None
+    return Path(path)
 
 
 def _is_outlet(path: str | os.PathLike[str]) -> bool:

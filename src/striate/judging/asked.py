@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,11 +18,12 @@ from striate.data import Images, Preprocessing, Streamed
 from striate.data.images import Skipped
 from striate.data.memory import keep_freed, room_for
 from striate.data.preprocessing import scaled
-from striate.data.stream import UNREADABLE, too_many
-from striate.data.threads import apart
+from striate.data.stream import blemished
+from striate.data.threads import apart, cores
 from striate.judging.dense import checked, dense
+from striate.judging.shifted import shifted
 from striate.judging.trained import answer, preprocessing_of
-from striate.judging.views import Part, Views, bare, covered, distinct
+from striate.judging.views import SHIFTED, Part, Views, bare, covered, distinct
 from striate.nn.build import Network
 
 CELLS = 1 << 21  # of views that are computed at once: 41 of 224×224
@@ -110,6 +110,11 @@ def ask(
     keep_freed()
     rule = preprocessing or preprocessing_of(model)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    if views.kind == SHIFTED:
+        if not isinstance(images, Images):
+            raise CannotTrain("Cannot move images by a cell that are not in memory.", ways="views=ten-crop is like it.")
+        shares = shifted(model, images, rule, dtype, mirror=views.mirror).cpu()
+        return Answers(shares, images.labels.cpu(), torch.arange(len(images)))
     parts = views.parts(rule)
     looks = [_Look(_sliding(model, part, rule) if part.dense else model, part, rule, dtype, device) for part in parts]
     was_training = model.training
@@ -180,8 +185,7 @@ def _runs(images: Images | Streamed, rule: Preprocessing, scales: list[int], los
     for at in _ahead(read, len(images)):
         whole = [(i, read) for i, read in at if isinstance(read, dict)]
         lost += [skipped for _, skipped in at if isinstance(skipped, Skipped)]
-        if len(lost) > UNREADABLE * len(images):
-            raise too_many(images.source, lost, len(images))
+        blemished(images, lost)
         if whole:
             yield _Run([i for i, _ in whole], [sizes for _, sizes in whole])
 
@@ -191,7 +195,7 @@ Read = dict[int, Tensor] | Skipped
 
 def _ahead(read: Callable[[int], Read], count: int) -> Iterator[list[tuple[int, Read]]]:
     """0 to count-1 with what was read of each, RUN at a time; threads read the next ones meanwhile."""
-    with ThreadPoolExecutor(os.cpu_count(), "decode", apart) as pool:
+    with ThreadPoolExecutor(cores(), "decode", apart) as pool:
         ahead: deque[tuple[int, Future[Read]]] = deque()
         coming = iter(range(count))
         try:

@@ -35,7 +35,7 @@ def agreed(members: Sequence[Member]) -> None:
                     f"{one.name} tells {len(one.classes):,} apart, {two.name} {len(two.classes):,}.",
                     "Models of one ensemble tell the same classes apart, in any order.",
                 )
-        if _named(first.images) != _named(other.images):
+        if not _same(first.images, other.images):
             raise CannotTrain(
                 f"Cannot judge {first.name} and {other.name} together: they held out different images "
                 f"of {first.images.source}.",
@@ -66,5 +66,12 @@ def _places(classes: tuple[str, ...], order: tuple[str, ...]) -> list[int]:
     return [classes.index(name) for name in order]
 
 
-def _named(images: Images | Streamed) -> tuple[int, list[str]]:
-    return len(images), [picture.name for picture in images.pictures] if isinstance(images, Streamed) else []
+def _same(one: Images | Streamed, other: Images | Streamed) -> bool:
+    """By their names; in memory by their pixels, where both models read the same size."""
+    if isinstance(one, Images) and isinstance(other, Images) and one.volume == other.volume:
+        return torch.equal(one.pixels, other.pixels)
+    return len(one) == len(other) and _names(one) == _names(other)
+
+
+def _names(images: Images | Streamed) -> list[str]:
+    return [picture.name for picture in images.pictures] if isinstance(images, Streamed) else []

@@ -15,7 +15,6 @@ from striate.data import Images, Preprocessing, Splits, Streamed, deal
 from striate.data.memory import keep_freed
 from striate.judging.asked import ask
 from striate.judging.calibration import Calibration, calibrated
-from striate.judging.shifted import SHIFTED, shifted
 from striate.judging.trained import answer, classes_of, main_way_out, preprocessing_of
 from striate.judging.views import Views
 
@@ -90,11 +89,6 @@ def evaluate(
     if not len(images):
         raise CannotTrain(f"Cannot judge on {images.source}: there are no images.")
     preprocessing = preprocessing or preprocessing_of(model)
-    if views == SHIFTED:
-        if not isinstance(images, Images):
-            raise CannotTrain("Cannot move images by a cell that are not in memory.", ways="views=ten-crop is like it.")
-        shares = shifted(model, images, preprocessing, dtype)
-        return measured(shares, images.labels.to(shares.device), images.classes)
     if views is not None:
         asked = ask(model, images, Views(views) if isinstance(views, str) else views, preprocessing, dtype)
         return measured(asked.shares, asked.labels, images.classes)

@@ -74,12 +74,14 @@ class Kind(NamedTuple):
     source: str
 
 
+SHIFTED = "shifted"  # looked at in a way of its own: `judging.shifted`
 KINDS: dict[str, Kind] = {
     "centre": Kind(centre, (1,), False, False, "one crop a size"),
     "ten-crop": Kind(five, (1,), True, True, "corners and centre: Krizhevsky et al. 2012, section 4.1"),
     "multi-crop": Kind(squares, (1, 9 / 8, 10 / 8, 11 / 8), True, True, "Szegedy et al. 2014, section 7"),
     "grid": Kind(lattice, (1, 1.5, 2), True, True, "5×5: Simonyan & Zisserman 2014, section 3.2"),
     "dense": Kind(whole, (1,), False, True, "whole image: Simonyan & Zisserman 2014, section 3.2"),
+    SHIFTED: Kind(whole, (1,), False, True, "as it is, and moved by a cell: Jordan 2024, section 3.5"),
 }
 
 
@@ -114,8 +116,9 @@ class Part(NamedTuple):
 class Views:
     """What of an image a model is shown; the probabilities it gives to the views are averaged.
 
-    `kind`: "centre", "ten-crop", "multi-crop", "grid", or "dense" (the network slides over the whole image). `scales`:
-    short sides that images are scaled to (none: the kind's own). With `dense`, beside the crops the whole image, too;
+    `kind`: "centre", "ten-crop", "multi-crop", "grid", "dense" (the network slides over the whole image), or
+    "shifted" (small resident images as they are and moved by a cell). `scales`: short sides that images are scaled to
+    (none: the kind's own). With `dense`, beside the crops the whole image, too;
     both then weigh the same (Simonyan & Zisserman 2014, table 5). Without `mirror`, nothing is shown mirrored: digits
     and letters are not what they were.
     """
@@ -128,6 +131,11 @@ class Views:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise NotFound("view", self.kind, KINDS)
+        if self.kind == SHIFTED and (self.scales or self.dense):
+            raise CannotTrain(
+                "Cannot scale images that are shown as they are and moved by a cell, nor slide over them.",
+                ways="ten-crop can; or shifted without scales and without dense.",
+            )
 
     def parts(self, rule: Preprocessing) -> tuple[Part, ...]:
         """Every scale decided, for a network of that rule. Raises CannotTrain for a scale that crops do not fit."""
