@@ -255,7 +255,7 @@ def test_a_list_of_paths_and_labels(tmp_path: Path) -> None:
         "1.png,a\n2.png,a\n": "one class, a. To tell apart takes two.",
         "": "there are no images in it.",
         "1.png,a,train\n2.png,b,train\n": "its splits are train.",
-        "1.png,a,train\n2.png,b,test\n3.png,b\n": "and some lines say none.",
+        "1.png,a,train\n2.png,b,test\n3.png,b\n": "and of some images none is said.",
         "1.png,a\n2.png,b\n3.png,a\nx.png,b\n": "there is no such file",
     }.items():
         path.write_text(text)

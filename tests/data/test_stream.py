@@ -193,7 +193,7 @@ def test_a_folder_that_vanishes_ends_the_epoch_with_the_reason(streamed: Splits)
     with pytest.raises(CannotRead) as refused:
         list(stream(streamed).epoch(1))
     text = str(refused.value)
-    assert "of its 64 images cannot be read." in text
+    assert "of its 80 images cannot be read." in text
     assert "there is no such file" in text
     assert "Up to 5% would be left out" in text
 

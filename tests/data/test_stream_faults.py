@@ -23,9 +23,8 @@ from PIL import Image
 from torch import Tensor
 
 from striate.blueprint import CannotRead
-from striate.data import Flip, Preprocessing, ResizedCrop, Stream, Streamed, TrivialAugment, read_image
+from striate.data import Flip, Preprocessing, ResizedCrop, Stream, Streamed, TrivialAugment, open_data, read_image
 from striate.data.decode import Header
-from striate.data.listed import read_shards
 from striate.data.pictures import File
 
 RULE = Preprocessing(3, (32, 32), (32, 32), (0.5,) * 3, (0.25,) * 3)
@@ -238,7 +237,7 @@ def shard(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("left", [0.95, 0.5, 0.0])
 def test_a_shard_cut_short_under_us(left: float, shard: Path) -> None:
-    images = read_shards(str(shard), lambda *_: RULE, 0, looking=True).train
+    images = open_data(shard, preprocessing=RULE, looking=True).train
     assert isinstance(images, Streamed)
     stream = Stream(images, RULE, 4, shuffle=False, threads=2)
     epoch = stream.epoch(0)
@@ -254,11 +253,11 @@ def test_a_shard_cut_short_under_us(left: float, shard: Path) -> None:
 
 
 def test_a_shard_that_becomes_a_pipe_is_not_waited_for(shard: Path) -> None:
-    images = read_shards(str(shard), lambda *_: RULE, 0, looking=True).train
+    images = open_data(shard, preprocessing=RULE, looking=True).train
     assert isinstance(images, Streamed)
     shard.unlink()
     os.mkfifo(shard)
-    with pytest.raises(CannotRead, match="of its 96 images cannot be read"):
+    with pytest.raises(CannotRead, match="of its 120 images cannot be read"):
         list(Stream(images, RULE, 8, threads=2).epoch(0))
 
 

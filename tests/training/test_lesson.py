@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 
 from small import network
-from striate.blueprint import CannotTrain
-from striate.data import Batches, CutMix, Flip, Images, PaddedCrop, PCAColour, Preprocessing, Splits
+from striate.blueprint import CannotTrain, Linear
+from striate.data import Batches, CutMix, Flip, Images, PaddedCrop, PCAColour, Preprocessing, Splits, open_data
 from striate.training import revised
 from striate.training.lesson import lesson
 
@@ -49,6 +50,30 @@ def test_colours_move_along_the_axes_of_the_images_themselves(digits: Splits) ->
     assert abs(float(torch.tensor(found.vectors[0]) @ axis)) > 0.999
     own = "pca-colour(0.2, (0.5, 0.1, 0.1))"
     assert lesson(model, data, revised(augment=own), CPU, False).batches.augment[0].values == (0.5, 0.1, 0.1)  # type: ignore[attr-defined]
+
+
+def test_colours_have_the_same_axes_in_memory_and_streamed(shared: Path) -> None:
+    there, here = (
+        lesson(network(Linear(2), "3x8x8"), photos, revised(augment="pca-colour"), CPU, False).augment
+        for photos in (open_data(shared / "hymenoptera", 8, streamed=way) for way in (True, False))
+    )
+    assert there == here
+    assert isinstance(there[0], PCAColour)
+    assert there != (PCAColour(),)
+
+
+def test_of_many_images_some_are_enough_for_the_axes(digits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("striate.training.lesson.CELLS", 64 * 100)
+    monkeypatch.setattr("striate.training.lesson.SAMPLE", 10)
+    made = lesson(network(volume="3x8x8"), colourful(digits), revised(augment="pca-colour"), CPU, False)
+    assert isinstance(made.learnt, Images)
+    assert made.augment == (PCAColour().measured(made.learnt.pixels[:: -(-len(made.learnt) // 100)]),)
+
+
+@pytest.mark.parametrize("augment", ["mirrored-crop(8)", "padded-crop(20)", "resized-crop(size=(4, 4))"])
+def test_what_cannot_be_of_these_images_is_refused_before_anything_runs(digits: Splits, augment: str) -> None:
+    with pytest.raises(CannotTrain, match="Cannot m"):
+        lesson(network(), digits, revised(augment=augment), CPU, False)
 
 
 def test_a_plateau_is_seen_on_images_held_out(digits: Splits) -> None:

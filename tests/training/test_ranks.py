@@ -51,9 +51,9 @@ def torchrun(
 
 LITTLE_MEMORY = """
 from striate.cli import main
-from striate.data import folder
+from striate.data import opening
 
-folder.fits = lambda wanted: False
+opening.fits = lambda wanted: False
 main()
 """
 

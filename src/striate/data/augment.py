@@ -5,6 +5,7 @@ What an image gets follows from the seed, the epoch and its index, never from th
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import log
@@ -18,6 +19,8 @@ from striate.blueprint import CannotTrain
 from striate.data.chance import Chance
 
 Grid = tuple[int, int]
+LARGEST = 1 << 12  # the side of what a network reads
+SHAPES = 0.01, 100.0  # width to height
 LARGE = 1 << 14  # numbers: images beyond it are flipped one by one, only those that are
 TRIES = 10  # to find a box of the area and shape that were drawn, as GoogLeNet's authors' successors did
 
@@ -26,6 +29,31 @@ class Augmentation(Protocol):
     """N×C×H×W of 0..255 to the same type; one draw an image."""
 
     def __call__(self, pixels: Tensor, chance: Chance) -> Tensor: ...
+
+
+class OutOfRange(CannotTrain):
+    """An augmentation with a value beyond its range; `told` is the range: "share is from 0 to 1"."""
+
+    def __init__(self, made: object, told: str) -> None:
+        super().__init__(f"Cannot make {made}: {told}.")
+        self.told = told
+
+
+def bounded(made: object, ranges: Mapping[str, bool]) -> None:
+    """Raises OutOfRange with the first of the ranges that does not hold."""
+    if wrong := next((told for told, holds in ranges.items() if not holds), None):
+        raise OutOfRange(made, wrong)
+
+
+def agreed(chain: Sequence[Augmentation], grid: Grid) -> None:
+    """Raises CannotTrain where an augmentation cannot be of images of that grid, which are the network's."""
+    for one in chain:
+        if isinstance(one, PaddedCrop) and one.pad >= min(grid):
+            fact = f"Cannot move images of {grid[0]}×{grid[1]} by {one.pad:,} cells: nothing of some would be left."
+            raise CannotTrain(fact, ways=f"At most {min(grid) - 1:,}.")
+        if isinstance(one, Crop) and one.size not in (None, grid):
+            fact = f"Cannot make crops of {one.size[0]}×{one.size[1]}: the network reads {grid[0]}×{grid[1]}."
+            raise CannotTrain(fact, ways="Without size= they become as large as it reads.")
 
 
 def augmented(pixels: Tensor, chain: tuple[Augmentation, ...], chance: Chance, first: int = 0) -> Tensor:
@@ -44,6 +72,9 @@ class Flip:
     """Left and right exchanged, for a share of the images."""
 
     share: float = 0.5
+
+    def __post_init__(self) -> None:
+        bounded(self, {"share is from 0 to 1": 0 <= self.share <= 1})
 
     def drawn(self, chance: Chance) -> Tensor:
         return chance.uniform(1)[0] < self.share
@@ -77,6 +108,9 @@ class PaddedCrop:
     """Moved by up to `pad` cells along each axis, zeros coming in (He et al. 2015, section 4.2: 4 for CIFAR)."""
 
     pad: int = 4
+
+    def __post_init__(self) -> None:
+        bounded(self, {f"pad is from 0 to {LARGEST - 1:,}": 0 <= self.pad < LARGEST})
 
     def drawn(self, chance: Chance) -> Tensor:
         """Row and column of the padded image at which the crop begins, 2×N."""
@@ -155,6 +189,10 @@ class ResizedCrop(Crop):
     area: tuple[float, float] = (0.08, 1.0)
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
 
+    def __post_init__(self) -> None:
+        sides = {f"sides of size are from 1 to {LARGEST:,}": all(1 <= side <= LARGEST for side in self.size or ())}
+        bounded(self, sides | _box_ranges(self.area, self.aspect))
+
     def drawn(self, chance: Chance, height: int | Tensor, width: int | Tensor) -> Tensor:
         """As `Crop`; where no try fits, the largest centre box of a permitted shape."""
         height, width = torch.as_tensor(height), torch.as_tensor(width)
@@ -184,11 +222,9 @@ class ScaleJitter(Crop):
     crop: int = 224
 
     def __post_init__(self) -> None:
-        if not 1 <= self.crop <= self.least <= self.most:
-            raise CannotTrain(
-                f"Cannot make scale-jitter({self.least}, {self.most}, {self.crop}): the crop is no larger than the "
-                "least side, and that than the most."
-            )
+        rising = 1 <= self.crop <= self.least <= self.most <= 4 * LARGEST
+        said = f"crop, least and most rise, from 1 to {4 * LARGEST:,}"
+        bounded(self, {said: rising})
 
     def drawn(self, chance: Chance, height: int | Tensor, width: int | Tensor) -> Tensor:
         """top, left, rows, columns of the square, 4×N."""
@@ -226,6 +262,10 @@ class Erasing:
     aspect: tuple[float, float] = (0.3, 3.3)
     value: int = 0
 
+    def __post_init__(self) -> None:
+        ranges = {"share is from 0 to 1": 0 <= self.share <= 1, "value is from 0 to 255": 0 <= self.value <= 255}
+        bounded(self, ranges | _box_ranges(self.area, self.aspect))
+
     def drawn(self, chance: Chance, height: int, width: int) -> Tensor:
         """top, left, rows, columns of the box, 4×N; of no rows where nothing is erased."""
         rows, columns, fits = _boxes(chance, height, width, self.area, self.aspect, strict=True)
@@ -238,6 +278,14 @@ class Erasing:
     def __call__(self, pixels: Tensor, chance: Chance) -> Tensor:
         inside = within(self.drawn(chance, *pixels.shape[2:]), *pixels.shape[2:])
         return pixels.masked_fill(inside, self.value)
+
+
+def _box_ranges(area: tuple[float, float], aspect: tuple[float, float]) -> dict[str, bool]:
+    least, most = SHAPES
+    return {
+        "area rises, from 0 to 1": 0 <= area[0] <= area[1] <= 1 and area[1] > 0,
+        f"aspect rises, from {least:g} to {most:g}": least <= aspect[0] <= aspect[1] <= most,
+    }
 
 
 def _boxes(

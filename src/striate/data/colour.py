@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from striate.data.augment import as_was
+from striate.data.augment import as_was, bounded
 from striate.data.chance import Chance
 from striate.data.preprocessing import LUMA
+
+MOST = 10  # of what colours are moved by: beyond, nothing but black and white is left
+CELLS = 1 << 22  # of which the colours' axes are taken
 
 Operation = Callable[[Tensor, Tensor], Tensor]
 
@@ -65,6 +68,14 @@ class ColourJitter:
     saturation: float = 0.4
     hue: float = 0.0
 
+    def __post_init__(self) -> None:
+        widths = self.brightness, self.contrast, self.saturation
+        ranges = {
+            f"brightness, contrast and saturation are from 0 to {MOST}": all(0 <= width <= MOST for width in widths),
+            "hue is from 0 to 0.5": 0 <= self.hue <= 0.5,
+        }
+        bounded(self, ranges)
+
     def drawn(self, chance: Chance) -> tuple[Tensor, Tensor]:
         """The operation at each place of the order, and the factor of each operation: both 4×N."""
         widths = torch.tensor([self.brightness, self.contrast, self.saturation, self.hue]).view(4, 1)
@@ -90,8 +101,8 @@ class PCAColour:
     """Along the principal axes of red, green and blue, each pixel of an image moved by the same normal draw times the
     eigenvalue (Krizhevsky et al. 2012, section 4.1: deviation 0.1).
 
-    Eigenvalues and eigenvectors (in rows) are ImageNet's as the field passes them on, for values of 0..1; `measured`
-    takes them from your own images.
+    Eigenvalues of the covariance and eigenvectors (in rows) are ImageNet's as the field passes them on, for values of
+    0..1; `measured` takes them from your own images, as the paper does from its training set.
     """
 
     deviation: float = 0.1
@@ -102,11 +113,15 @@ class PCAColour:
         (0.4009, -0.8140, 0.4203),
     )
 
+    def __post_init__(self) -> None:
+        sizes = self.deviation, *self.values
+        bounded(self, {f"deviation and values are from 0 to {MOST}": all(0 <= size <= MOST for size in sizes)})
+
     def measured(self, pixels: Tensor) -> PCAColour:
-        """With the principal axes of these images, uint8 N×3×H×W; the values are deviations along them."""
-        colours = pixels.transpose(0, 1).flatten(1)[:, :: max(1, pixels[:, 0].numel() >> 22)].double() / 255
+        """With the principal axes of these images, uint8 N×3×H×W; the values are the variances along them."""
+        colours = pixels.transpose(0, 1).flatten(1)[:, :: max(1, pixels[:, 0].numel() // CELLS)].double() / 255
         values, vectors = torch.linalg.eigh(colours.cov())
-        a, b, c = values.clamp(min=0).sqrt().flip(0).tolist()
+        a, b, c = values.clamp(min=0).flip(0).tolist()
         return replace(self, values=(a, b, c), vectors=tuple(map(tuple, vectors.mT.flip(0).tolist())))
 
     def __call__(self, pixels: Tensor, chance: Chance) -> Tensor:

@@ -3,96 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from striate.blueprint import CannotRead, Refusal
-from striate.data.decode import SUFFIXES, Header
-from striate.data.images import Images, Picture, Skipped, Splits, Streamed, stratified
-from striate.data.memory import fits
+from striate.blueprint import CannotRead
+from striate.data.decode import SUFFIXES
+from striate.data.images import Picture, Splits, stratified
+from striate.data.opening import Listing, Opening, opened
 from striate.data.pictures import File
-from striate.data.preprocessing import Grid, Preprocessing
-from striate.data.stream import UNREADABLE, too_many
 
 TRAIN, VALIDATION, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
 HELD = 0.2  # of a folder without splits, for the test
-LARGEST_ICON = 256  # images all of one grid are taken as they are up to this; photos may be of one size by chance
-GLANCES = 64  # headers read to learn what the pictures are like
-SAMPLE = 512  # images of which the mean and deviation of streamed ones are taken
 
 
-class Listing(NamedTuple):
-    """The pictures of one split and the class of each."""
-
-    pictures: list[Picture]
-    labels: Tensor
-
-
-def read(root: Path, fitting: Callable[[int, Grid | None], Preprocessing], seed: int, looking: bool = False) -> Splits:
-    """Everything decoded, prepared by the rule that `fitting` gives for images of so many channels and that grid (None:
-    of many). Raises CannotRead, CannotTrain.
-    """
-    listings, classes = _listings(root, seed)
-    rule, native = ruled([picture for listing in listings.values() for picture in listing.pictures], fitting)
-    return opened(listings, classes, rule, str(root), native, looking)
-
-
-def ruled(
-    pictures: Sequence[Picture], fitting: Callable[[int, Grid | None], Preprocessing]
-) -> tuple[Preprocessing, Grid | None]:
-    """The rule for pictures like these, and the grid they all have (None: of many)."""
-    seen = _glance(pictures)
-    native = seen[0].grid if len({header.grid for header in seen}) == 1 else None
-    if native and max(native) > LARGEST_ICON:
-        native = None
-    return fitting(max((header.channels for header in seen), default=3), native), native
-
-
-def opened(
-    listings: Mapping[str, Listing],
-    classes: tuple[str, ...],
-    rule: Preprocessing,
-    source: str,
-    native: Grid | None,
-    looking: bool = False,
-) -> Splits:
-    """Pictures of the splits "train" and "test" or "validation" or both: decoded into memory where they take less than
-    SHARE of what is free, else (and for whoever is only `looking`) left where they are and streamed. Raises CannotRead.
-    """
-    count = sum(len(listing.labels) for listing in listings.values())
-    told = f"{count:,} images, {rule.told(native)}"
-    images: dict[str, Images | Streamed] = {}
-    skipped: list[Skipped] = []
-    if not looking and fits(count * rule.volume.size):
-        for name, listing in listings.items():
-            images[name], lost = _decoded(listing, classes, rule, source)
-            skipped += lost
-        if len(skipped) > UNREADABLE * count:
-            raise too_many(source, skipped, count)
-    else:
-        for name, (pictures, labels) in listings.items():
-            images[name] = Streamed(tuple(pictures), labels, classes, source, rule)
-        told += ", streamed from the disk"
-    sample = images["train"]
-    if isinstance(sample, Streamed) and not rule.mean:
-        chosen = torch.arange(0, len(sample), -(-len(sample) // SAMPLE))
-        pictures, labels = listings["train"]
-        sample, lost = _decoded(Listing([pictures[i] for i in chosen.tolist()], labels[chosen]), classes, rule, source)
-        if len(lost) == len(chosen) or (not looking and len(lost) > UNREADABLE * len(chosen)):
-            raise too_many(source, lost, len(chosen))
-    return Splits(
-        images["train"],
-        images["test"] if "test" in images else images["validation"],
-        rule.measured(sample.pixels) if isinstance(sample, Images) else rule,
-        images.get("validation") if "test" in images else None,
-        tuple(skipped),
-        told,
-    )
+def read(root: Path, how: Opening) -> Splits:
+    """A folder of pictures as splits. Raises CannotRead, CannotTrain."""
+    return opened(*_listings(root, how.seed), str(root), how)
 
 
 def _listings(root: Path, seed: int) -> tuple[dict[str, Listing], tuple[str, ...]]:
@@ -169,50 +98,25 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """Every picture below a folder, links not followed into folders, in an order that does not depend on the disk."""
+    """Every picture below a folder, in an order that does not depend on the disk."""
+    return sorted(path for path in _files(folder) if path.suffix.lower() in SUFFIXES)
+
+
+def others(folder: Path) -> dict[str, int]:
+    """How many files below a folder are no pictures by their names, by suffix: the most first."""
+    suffixes = (path.suffix.lower() for path in _files(folder))
+    return dict(Counter(suffix for suffix in suffixes if suffix not in SUFFIXES).most_common())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that is not hidden, links not followed into folders."""
 
     def refuse(error: OSError) -> None:
         raise CannotRead(f"Cannot read {error.filename}: {(error.strerror or str(error)).lower()}.") from None
 
-    return sorted(
-        Path(where, name)
-        for where, _, names in os.walk(folder, onerror=refuse)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-    )
+    for where, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(where, name) for name in names if not name.startswith("."))
 
 
 def _kinds() -> str:
     return "JPEG, PNG or other pictures"
-
-
-def _glance(pictures: Sequence[Picture]) -> list[Header]:
-    seen = []
-    for picture in pictures[:: max(1, len(pictures) // GLANCES)]:
-        try:
-            seen.append(picture.header())
-        except Refusal:
-            continue  # counted where it is decoded
-    return seen
-
-
-def _decoded(
-    listing: Listing, classes: tuple[str, ...], rule: Preprocessing, source: str
-) -> tuple[Images, list[Skipped]]:
-    """Threads decode (the decoders release the GIL) into one tensor; what cannot be read is left out, and why kept."""
-    pictures, labels = listing
-    pixels = torch.empty(len(pictures), *rule.volume, dtype=torch.uint8)
-
-    def decode(i: int) -> Skipped | None:
-        try:
-            pixels[i] = rule.prepare(pictures[i].read(rule.channels, rule.covered).unsqueeze(0))[0]
-        except Refusal as refusal:
-            return Skipped(Path(pictures[i].name), str(refusal))
-        return None
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        lost = list(pool.map(decode, range(len(pictures))))
-    whole = torch.tensor([skipped is None for skipped in lost])
-    if not whole.all():
-        pixels, labels = pixels[whole], labels[whole]
-    return Images(pixels, labels, classes, source), [skipped for skipped in lost if skipped]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -56,13 +56,19 @@ class Picture(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """Images that are decoded anew each epoch because they do not fit in memory; `rule` says what each becomes."""
+    """Images that are decoded anew each epoch because they do not fit in memory; `rule` says what each becomes.
+
+    They may be some of their source's: it has `of` images in all its splits (0: these are all), and the splits share
+    `lost`, those of them that turned out unreadable, by name.
+    """
 
     pictures: tuple[Picture, ...]
     labels: Tensor
     classes: tuple[str, ...]
     source: str
     rule: Preprocessing
+    of: int = 0
+    lost: dict[str, Skipped] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)

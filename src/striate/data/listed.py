@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,16 @@ import torch
 
 from striate.blueprint import CannotRead
 from striate.data import shards
-from striate.data.folder import HELD, TEST, TRAIN, VALIDATION, Listing, opened, ruled
+from striate.data.folder import HELD, TEST, TRAIN, VALIDATION
 from striate.data.images import Picture, Splits, stratified
+from striate.data.opening import Listing, Opening, opened
 from striate.data.pictures import File, Item
-from striate.data.preprocessing import Grid, Preprocessing
 
 LONGEST = 1 << 30  # bytes of a CSV
 PARTS = {word: name for name, words in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST)) for word in words}
-Rule = Callable[[int, Grid | None], Preprocessing]
 
 
-def read_csv(path: Path, fitting: Rule, seed: int, looking: bool = False) -> Splits:
+def read_csv(path: Path, how: Opening) -> Splits:
     """Lines of path,label or path,label,split; paths start from the list's own folder; a first line that says "path" is
     a heading. Raises CannotRead, CannotTrain.
     """
@@ -48,16 +48,26 @@ def read_csv(path: Path, fitting: Rule, seed: int, looking: bool = False) -> Spl
         raise CannotRead(
             f"Cannot read {path}: {error}.", ways="A list is UTF-8 text, a line of path,label each."
         ) from None
-    return _splits(pictures, labels, parts, str(path), fitting, seed, looking)
+    return _splits(pictures, labels, parts, str(path), how)
 
 
-def read_shards(pattern: str, fitting: Rule, seed: int, looking: bool = False) -> Splits:
-    """`shards/{0000..0127}.tar`, or one archive. Raises CannotRead, CannotTrain."""
-    pictures, labels = shards.listed(shards.expanded(pattern))
-    return _splits(list(pictures), labels, [""] * len(labels), pattern, fitting, seed, looking)
+def read_shards(paths: list[Path], source: str, how: Opening) -> Splits:
+    """Tar shards. Where their names (train-0007.tar) or folders (val/0007.tar) tell several splits, it is those, else
+    it is split by the seed. Raises CannotRead, CannotTrain.
+    """
+    pictures, labels = shards.listed(paths)
+    parts = {path: _part(path) for path in paths}
+    several = len(set(parts.values())) > 1
+    return _splits(list(pictures), labels, [parts[p.archive] if several else "" for p in pictures], source, how)
 
 
-def read_dataset(dataset: Any, fitting: Rule, seed: int, looking: bool = False) -> Splits:
+def _part(path: Path) -> str:
+    """The split that a shard's name tells, or else its folder's; "" where none is told."""
+    words = [*re.split("[^a-z]+", path.stem.lower()), path.parent.name.lower()]
+    return next((PARTS[word] for word in words if word in PARTS), "")
+
+
+def read_dataset(dataset: Any, how: Opening) -> Splits:
     """Any torch Dataset with a length, of (image, label). Raises CannotRead, CannotTrain."""
     name = type(dataset).__name__
     try:
@@ -73,9 +83,7 @@ def read_dataset(dataset: Any, fitting: Rule, seed: int, looking: bool = False) 
         labels, classes = [str(known[n]) for n in numbers], tuple(map(str, known))
     else:
         labels, classes = list(map(str, numbers)), ()
-    return _splits(
-        [Item(dataset, i) for i in range(count)], labels, [""] * count, name, fitting, seed, looking, classes
-    )
+    return _splits([Item(dataset, i) for i in range(count)], labels, [""] * count, name, how, classes)
 
 
 def _target(dataset: Any, i: int) -> Any:
@@ -92,9 +100,7 @@ def _splits(
     labels: list[str],
     parts: list[str],
     source: str,
-    fitting: Rule,
-    seed: int,
-    looking: bool,
+    how: Opening,
     classes: tuple[str, ...] = (),
 ) -> Splits:
     """By `parts` where they are said, else by the seed."""
@@ -115,11 +121,10 @@ def _splits(
         if not all(parts) or "train" not in groups or len(groups) < 2:
             raise CannotRead(
                 f"Cannot learn from {source}: its splits are {', '.join(groups)}"
-                f"{'' if all(parts) else ', and some lines say none'}.",
-                ways="Say train, and val or test, on every line; or say none, and it is split for you.",
+                f"{'' if all(parts) else ', and of some images none is said'}.",
+                ways="Say train, and val or test, of every one; or say none, and it is split for you.",
             )
     else:
-        groups = dict(zip(("train", "test"), stratified(targets, HELD, seed), strict=True))
+        groups = dict(zip(("train", "test"), stratified(targets, HELD, how.seed), strict=True))
     listings = {name: Listing([pictures[i] for i in group.tolist()], targets[group]) for name, group in groups.items()}
-    rule, native = ruled(pictures, fitting)
-    return opened(listings, classes, rule, source, native, looking)
+    return opened(listings, classes, source, how)

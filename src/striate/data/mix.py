@@ -11,8 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from striate.blueprint import CannotTrain
-from striate.data.augment import within
+from striate.data.augment import bounded, within
 from striate.data.chance import Chance
 
 
@@ -27,10 +26,12 @@ def partners(n: int) -> Tensor:
     return torch.arange(n).bitwise_xor_(1).clamp_(max=n - 1)
 
 
+def _range(alpha: float) -> dict[str, bool]:
+    return {"alpha is greater than 0 and 1 or less": 0 < alpha <= 1}
+
+
 def _shares(alpha: float, chance: Chance) -> Tensor:
     """Beta(alpha, alpha), the same for both of a pair: the first one's draw."""
-    if not 0 < alpha <= 1:
-        raise CannotTrain(f"Cannot mix images with alpha={alpha}: it must be greater than 0 and 1 or less.")
     return chance.beta(alpha)[torch.arange(len(chance.index)) & ~1]
 
 
@@ -39,6 +40,9 @@ class Mixup:
     """lambda·x + (1 - lambda)·x', the targets too (Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization")."""
 
     alpha: float = 0.2
+
+    def __post_init__(self) -> None:
+        bounded(self, _range(self.alpha))
 
     def __call__(self, x: Tensor, targets: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
         share = _shares(self.alpha, chance).to(x.device)
@@ -51,6 +55,9 @@ class CutMix:
     """A box of 1 - lambda of the area, and that share of the target, from the partner (Yun et al. 2019, section 3)."""
 
     alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        bounded(self, _range(self.alpha))
 
     def drawn(self, chance: Chance, height: int, width: int) -> Tensor:
         """top, left, rows, columns, 4×N: centred anywhere, what sticks out cut off."""

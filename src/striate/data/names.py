@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any
 
 from striate.blueprint import CannotRead, CannotTrain, NotFound
@@ -15,6 +15,7 @@ from striate.data.augment import (
     Erasing,
     Flip,
     MirroredCrop,
+    OutOfRange,
     PaddedCrop,
     ResizedCrop,
     ScaleJitter,
@@ -62,8 +63,6 @@ def mixing(text: str) -> Mix | None:
     if not found or text.rstrip().endswith(","):
         raise CannotRead(f"Cannot read the mixture {text[:60]!r}.", ways="It is written like this: mixup(0.2).")
     mix: Mix = _made(found[1], found[2] or "()", MIXES, "mixture")
-    if not 0 < mix.alpha <= 1:  # type: ignore[attr-defined]
-        raise CannotTrain(f"Cannot make {text.strip()}: alpha is greater than 0 and 1 or less.")
     return mix
 
 
@@ -80,20 +79,26 @@ def _made(name: str, arguments: str, table: Mapping[str, Any] = AUGMENTATIONS, w
         raise CannotRead(f"Cannot read the {what} {name}{arguments}: its numbers are written out.") from None
     known = {field.name: field.default for field in fields(kind)}
     if len(given) > len(known):
-        raise CannotTrain(f"Cannot make {name}{arguments}: it takes {', '.join(known)}.")
+        raise CannotTrain(f"Cannot make {name}{arguments}: it takes {', '.join(known) or 'nothing'}.")
     values = {**dict(zip(known, given, strict=False)), **named}
     for field, value in values.items():
         if field not in known:
             raise NotFound(f"field of {name}", field, known)
         _checked(name, field, value, known[field])
-    return kind(**values)
+    try:
+        return kind(**values)
+    except OutOfRange as refused:
+        raise CannotTrain(f"Cannot make {name}{arguments}: {refused.told}.") from None
 
 
 def _checked(name: str, field: str, value: Any, default: Any) -> None:
-    """Numbers of 0 or more, where the default is one; tuples as long as it is."""
-    numbers, like = (v if isinstance(v, tuple) else (v,) for v in (value, default))
-    whole = isinstance(like[0], int) and default is not MISSING
+    """Numbers of 0 or more, where the default is one; tuples as long as it is; None: whole ones, two."""
+    if value is None is default:
+        return
+    numbers, like = (v if isinstance(v, tuple) else (v,) for v in (value, (0, 0) if default is None else default))
+    whole = isinstance(like[0], int)
     right = all(type(n) is int or (type(n) is float and not whole) for n in numbers)
-    if (default is not None and (not right or len(numbers) != len(like))) or not all(n >= 0 for n in numbers if right):
-        wanted = "a whole number" if whole else f"{len(like)} numbers" if len(like) > 1 else "a number"
+    if not right or len(numbers) != len(like) or not all(n >= 0 for n in numbers):
+        many = "a number" if len(like) == 1 else f"{len(like)} numbers"
+        wanted = many.replace("number", "whole number") if whole else many
         raise CannotTrain(f"Cannot make {name} with {field}={value!r}: it is {wanted}, 0 or more.")

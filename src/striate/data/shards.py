@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tarfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from striate.blueprint import CannotRead
@@ -18,18 +19,36 @@ from striate.data.pictures import Member
 LABEL = ".cls"
 LONGEST = 1 << 10  # bytes of a label
 MOST_SHARDS, MOST_MEMBERS = 100_000, 100_000_000
-RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]+,[^{}]+))\}")
 
 
 def expanded(pattern: str) -> list[Path]:
-    """`shards/{0000..0127}.tar`: the paths it stands for, in order. Raises CannotRead."""
-    if not (found := RANGE.search(pattern)):
-        return [Path(pattern)]
-    first, last = found.groups()
-    if not 0 <= int(last) - int(first) < MOST_SHARDS:
+    """`shards/{0000..0127}.tar`, `shards/{train,val}-{0000..0127}.tar`: the paths it stands for, in order. Raises
+    CannotRead.
+    """
+    paths = [Path(name) for name in islice(_expanded(pattern), MOST_SHARDS + 1)]
+    if len(paths) > MOST_SHARDS:
+        raise CannotRead(f"Cannot read {pattern}: it stands for more than {MOST_SHARDS:,} shards.")
+    return paths
+
+
+def _expanded(pattern: str) -> Iterator[str]:
+    if not (found := BRACES.search(pattern)):
+        yield pattern
+        return
+    first, last, words = found.groups()
+    if not words and not 0 <= int(last) - int(first) < MOST_SHARDS:
         raise CannotRead(f"Cannot read {pattern}: {{{first}..{last}}} goes up, by at most {MOST_SHARDS:,}.")
-    names = (str(n).zfill(len(first)) for n in range(int(first), int(last) + 1))
-    return [path for name in names for path in expanded(pattern[: found.start()] + name + pattern[found.end() :])]
+    numbers = () if words else (str(n).zfill(len(first)) for n in range(int(first), int(last) + 1))
+    for name in words.split(",") if words else numbers:
+        yield from _expanded(pattern[: found.start()] + name + pattern[found.end() :])
+
+
+def within(folder: Path) -> list[Path]:
+    """The shards that lie in a folder, or in each of its folders: in order; none where there is a folder without."""
+    inside = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    found = [sorted(place.glob("*.tar")) for place in inside or [folder]]
+    return [path for paths in found for path in paths] if all(found) else []
 
 
 def listed(paths: list[Path]) -> tuple[list[Member], list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +23,7 @@ from striate.data.chance import Chance
 from striate.data.images import FULL, Images, Skipped, Streamed
 from striate.data.mix import Mix
 from striate.data.preprocessing import Grid, Preprocessing, resampled
-from striate.data.threads import apart
+from striate.data.threads import apart, cores
 
 UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
 AHEAD = 3  # batches that are made while one is used, at most
@@ -45,8 +44,8 @@ class Stream:
     """As `Batches`, of images that are decoded as they are wanted: the same order, the same chance.
 
     What cannot be read is left out of its batch, never replaced, and its reason kept in `skipped`, once a name; beyond
-    a share of UNREADABLE the epoch ends with a CannotRead. A batch of which nothing is left is not dealt; its epoch and
-    place are in `undealt`.
+    a share of UNREADABLE of the whole source the epoch ends with a CannotRead. A batch of which nothing is left is not
+    dealt; its epoch and place are in `undealt`.
     """
 
     images: Streamed
@@ -89,7 +88,7 @@ class Stream:
 
     @property
     def _threads(self) -> int:
-        return self.threads or _cores()
+        return self.threads or cores()
 
     @property
     def _ahead(self) -> int:
@@ -132,7 +131,7 @@ class Stream:
         torch.set_num_threads(torch.get_num_threads())  # what the pool's threads said of themselves is for them alone
         batch, which, lost = making.batch, making.which, making.lost
         if any(lost):
-            self._told(skipped for skipped in lost if skipped)
+            self._told([skipped for skipped in lost if skipped])
             whole = torch.tensor([skipped is None for skipped in lost])
             batch, which = batch[whole], which[whole]
         if not len(which) and self.ranks == 1:
@@ -143,10 +142,9 @@ class Stream:
         mix = self.mix if len(which) else None
         yield mixed(x, y, len(self.images.classes), mix, Chance(self.seed, number, which))
 
-    def _told(self, lost: Iterator[Skipped]) -> None:
+    def _told(self, lost: list[Skipped]) -> None:
         self.skipped.update((str(skipped.path), skipped) for skipped in lost if str(skipped.path) not in self.skipped)
-        if len(self.skipped) > UNREADABLE * len(self.images):
-            raise too_many(self.images.source, list(self.skipped.values()), len(self.images))
+        blemished(self.images, lost)
 
     def _decode(self, making: _Making, number: int) -> None:
         """Images of a batch, as long as the threads have left some, into their places; of what could not be read, why
@@ -233,6 +231,13 @@ def _taken(left: deque[slice]) -> Iterator[slice]:
             yield left.popleft()
 
 
+def blemished(images: Streamed, lost: list[Skipped]) -> None:
+    """What of a source cannot be read is noted. Raises CannotRead where, over all its splits, it is too much."""
+    images.lost.update((str(skipped.path), skipped) for skipped in lost)
+    if len(images.lost) > UNREADABLE * (of := images.of or len(images)):
+        raise too_many(images.source, list(images.lost.values()), of)
+
+
 def too_many(source: str, skipped: list[Skipped], of: int) -> CannotRead:
     """The refusal where it is no longer a blemish."""
     return CannotRead(
@@ -240,8 +245,3 @@ def too_many(source: str, skipped: list[Skipped], of: int) -> CannotRead:
         "\n    ".join(reason for _, reason in skipped[:3]),
         f"Up to {UNREADABLE:.0%} would be left out; take these away, or fetch them again.",
     )
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

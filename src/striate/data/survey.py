@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +14,11 @@ import torch
 from torch import Tensor
 
 from striate.blueprint import Refusal
+from striate.data.folder import others
 from striate.data.images import Images, Skipped, Splits, Streamed
+from striate.data.pictures import File
 from striate.data.preprocessing import Grid
+from striate.data.threads import cores
 
 AT_ONCE = 1024  # images
 
@@ -41,7 +43,7 @@ class Contradiction(NamedTuple):
 class Survey:
     """`counts[split][class]`; sizes height × width as they are in the files; mean and deviation of the channels of the
     training images, 0..1, each image weighing by its area; `inside` are images that the training set has twice, of them
-    `contradictions` under two classes.
+    `contradictions` under two classes; `others`: how many files of the folder are no pictures by their suffix.
     """
 
     source: str
@@ -53,6 +55,7 @@ class Survey:
     inside: int
     contradictions: tuple[Contradiction, ...]
     skipped: tuple[Skipped, ...]
+    others: dict[str, int] = field(default_factory=dict)
 
     @property
     def imbalance(self) -> float:
@@ -72,6 +75,7 @@ class Survey:
             "twice_in_train": self.inside,
             "in_two_classes": [contradiction._asdict() for contradiction in self.contradictions],
             "unreadable": [{"path": str(path), "reason": reason} for path, reason in self.skipped],
+            "other_files": self.others,
         }
 
 
@@ -133,7 +137,13 @@ def survey(splits: Splits, source: str, tick: Callable[[int], object] = lambda d
         inside,
         tuple(contradictions),
         tuple(skipped),
+        others(Path(splits.origin)) if _in_a_folder(splits) else {},
     )
+
+
+def _in_a_folder(splits: Splits) -> bool:
+    train = splits.train
+    return Path(splits.origin).is_dir() and isinstance(train, Streamed) and isinstance(train.pictures[0], File)
 
 
 def _resident(images: Images, split: str) -> Iterator[_Seen]:
@@ -157,7 +167,7 @@ def _streamed(images: Streamed) -> Iterator[_Seen | Skipped]:
         grid = (pixels.shape[1], pixels.shape[2])
         return _Seen(name, int(images.labels[i]), grid, _digest(pixels), first[0], second[0])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for at in range(0, len(images), AT_ONCE):  # so that results do not pile up
             yield from pool.map(look, range(at, min(at + AT_ONCE, len(images))))
 

@@ -23,6 +23,7 @@ from striate.blueprint.modelfile import model_file
 from striate.blueprint.sliding import Remedy
 from striate.cost.source import Source, argument
 from striate.data import Splits, open_data
+from striate.data.opening import Counting, unheard
 
 if TYPE_CHECKING:
     from striate.nn import Network
@@ -40,15 +41,16 @@ class Fitted(NamedTuple):
     weights: Path | None = None
 
 
-def fit(network: str, data: str | Path, size: int | None = None, seed: int = 0) -> Fitted:
+def fit(network: str, data: str | Path, size: int | None = None, seed: int = 0, counting: Counting = unheard) -> Fitted:
     """`network` (a name or call of the zoo, or a file in any notation) drafted on `data`, read at `size` (None: the
     network's own; where it says none, the images').
 
     It takes as many channels as the images have; its head becomes as wide as there are classes; a last soft-max is left
-    to the loss. Raises NotFound, CannotRead, CannotPlace (with sizes that fit), CannotTrain.
+    to the loss. `counting` as `open_data` has it. Raises NotFound, CannotRead, CannotPlace (with sizes that fit),
+    CannotTrain.
     """
     found = argument(network)
-    splits = open_data(data, size or (found.volume.grid if found.volume else None), seed=seed)
+    splits = open_data(data, size or (found.volume.grid if found.volume else None), seed=seed, counting=counting)
     try:
         graph = without_softmax(found.graph(splits.preprocessing.volume))
     except CannotPlace as refusal:

@@ -21,6 +21,7 @@ from striate.data import (
     Images,
     PCAColour,
     Preprocessing,
+    Skipped,
     Splits,
     Stream,
     Streamed,
@@ -28,11 +29,16 @@ from striate.data import (
     deal,
     stratified,
 )
+from striate.data.augment import agreed
+from striate.data.colour import CELLS
 from striate.data.memory import free
 from striate.data.names import mixing
+from striate.data.opening import SAMPLE, resident
 from striate.training.precision import chosen
 from striate.training.ranks import ALONE, Ranks
 from striate.training.recipe import Recipe
+
+SEEN = 64  # images, about, by whose pixels data is known again
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +54,7 @@ class Lesson:
     dtype: torch.dtype  # of products
     origin: tuple[str, int] = ("", 0)  # where the data is found again, and the seed it was split by
     ranks: Ranks = ALONE
+    unread: tuple[Skipped, ...] = ()  # files of the data that are left out, where it was read beforehand
 
     @property
     def steps(self) -> int:
@@ -55,22 +62,34 @@ class Lesson:
         return -(-len(self.batches) // self.recipe.accumulate)
 
     @cached_property
-    def fingerprint(self) -> str:
-        """By which these images are known again: their labels, and what some of them look like."""
+    def known(self) -> dict[str, Any]:
+        """By which these images are known again, as JSON has it: a digest of their labels and of what some of them look
+        like, the same in memory and streamed; which way it is; and which of them could not be read.
+        """
         digest = hashlib.sha256(self.learnt.labels.cpu().numpy().tobytes())
         digest.update("\0".join((*self.learnt.classes, str(self.preprocessing.to_json()))).encode())
-        some = range(0, len(self.learnt), max(1, len(self.learnt) // 64))
-        if isinstance(self.learnt, Images):
-            digest.update(self.learnt.pixels[list(some)].cpu().numpy().tobytes())
-        else:
-            digest.update("\0".join(Path(self.learnt.pictures[i].name).name for i in some).encode())
-        return digest.hexdigest()[:32]
+        digest.update(self._glimpse[0].pixels.cpu().numpy().tobytes())
+        streamed = isinstance(self.learnt, Streamed)
+        return {"images": digest.hexdigest()[:32], "streamed": streamed, "lost": sorted(self.lost)}
+
+    @property
+    def lost(self) -> dict[str, Skipped]:
+        """What is known to be unreadable, by folder and name: the rest of a path changes where data is moved."""
+        return {"/".join(skipped.path.parts[-2:]): skipped for skipped in (*self.unread, *self._glimpse[1])}
+
+    @cached_property
+    def _glimpse(self) -> tuple[Images, list[Skipped]]:
+        return resident(self.learnt[:: max(1, len(self.learnt) // SEEN)])
+
+    @cached_property
+    def augment(self) -> tuple[Augmentation, ...]:
+        """The recipe's, made for these images."""
+        return tuple(_measured(augmentation, self.learnt) for augmentation in augmentations(self.recipe.augment))
 
     @property
     def batches(self) -> Batches | Stream:
         recipe = self.recipe
-        augment = tuple(_measured(augmentation, self.learnt) for augmentation in augmentations(recipe.augment))
-        how = {"augment": augment, "mix": mixing(recipe.mix), "device": self.device}
+        how = {"augment": self.augment, "mix": mixing(recipe.mix), "device": self.device}
         shared = {"rank": self.ranks.rank, "ranks": self.ranks.count}
         return deal(self.learnt, self.preprocessing, recipe.batch_size, recipe.seed, **how, **shared)
 
@@ -79,6 +98,7 @@ def lesson(
     model: nn.Module, data: Splits, recipe: Recipe, device: torch.device, saved: bool, ranks: Ranks = ALONE
 ) -> Lesson:
     """All of it, on its device. Raises CannotTrain where network, data and recipe do not go together."""
+    agreed(augmentations(recipe.augment), data.preprocessing.size)
     learnt, held = data.train, data.validation
     if held is None and round(recipe.validation * len(learnt)):
         kept, out = stratified(learnt.labels, recipe.validation, recipe.seed)
@@ -107,16 +127,19 @@ def lesson(
     there = [i.to(device) for i in (learnt, held) if i]
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     closed_recipe = recipe.model_copy(update=closed)
-    rest = data.preprocessing, closed_recipe, device, dtype, (data.origin, data.seed), ranks
+    rest = data.preprocessing, closed_recipe, device, dtype, (data.origin, data.seed), ranks, data.skipped
     return Lesson(model, there[0], there[1] if held else None, *rest)
 
 
 def _measured(augmentation: Augmentation, images: Images | Streamed) -> Augmentation:
-    """With the colours' principal axes of these images, where they are in memory and nobody said others."""
+    """With the colours' principal axes of these images, where nobody said others: of the same ones in memory or not."""
     if not isinstance(augmentation, PCAColour) or augmentation != PCAColour(augmentation.deviation):
         return augmentation
-    seen = isinstance(images, Images) and images.volume.channels == 3
-    return augmentation.measured(images.pixels) if seen else augmentation  # type: ignore[union-attr]
+    if images.volume.channels != 3:
+        return augmentation
+    most = max(SAMPLE, CELLS // (images.volume.height * images.volume.width))
+    some, _ = resident(images[:: -(-len(images) // most)])
+    return augmentation.measured(some.pixels) if len(some) else augmentation
 
 
 def _agree(graph: Graph, data: Splits) -> None:

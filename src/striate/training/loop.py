@@ -127,7 +127,7 @@ def _events(run: Run, beginning: Callable[[], State]) -> Iterator[Event]:
     }
     start = time.perf_counter()
     keep_freed()
-    with together(ranks, device):
+    with together(ranks, device, folder):
         frozen(model, recipe)
         state = beginning()
         assert recipe.epochs is not None

@@ -10,10 +10,11 @@ import torch
 
 from striate.blueprint import CannotRead, CannotTrain
 from striate.blueprint.modelfile import MODEL
-from striate.data import Preprocessing, Splits, open_data
+from striate.data import Preprocessing, Splits, Streamed, open_data
+from striate.data.opening import Counting, unheard
 from striate.training.checkpoint import read
 from striate.training.events import Control, Done, Event, Warning, from_line
-from striate.training.lesson import lesson
+from striate.training.lesson import Lesson, lesson
 from striate.training.loop import Run, begun
 from striate.training.prepare import prepared
 from striate.training.ranks import device_here, here
@@ -40,12 +41,14 @@ def resumed(
     *,
     control: Control | None = None,
     device: str | torch.device | None = None,
+    counting: Counting = unheard,
 ) -> Resumed:
     """The run in `folder` from its newest whole checkpoint; where a newer one is damaged, the first event after Started
     says so. On the same machine with the same threads it ends with the weights it would have had without a break.
 
-    `data`: by default where it was found the first time. Raises CannotRead (no checkpoint, none that is whole, the
-    network's or the data's files), CannotTrain (finished already; other images than those it learnt from).
+    `data`: by default where it was found the first time; in memory or streamed as it was then, whatever memory is free
+    now (`counting` as `open_data` has it). Raises CannotRead (no checkpoint, none that is whole, the network's or the
+    data's files), CannotTrain (finished already; other images than those it learnt from; no memory for them).
     """
     folder = Path(folder)
     snapshot, damaged = read(folder)
@@ -57,20 +60,17 @@ def resumed(
     try:
         recipe, metadata, numbers = revised(**said["recipe"]), dict(said["metadata"]), said["state"]
         rule, (origin, seed) = Preprocessing.from_json(metadata["preprocessing"]), said["origin"]
-        images, every, step = said["images"], float(said["every"]), int(numbers["step"])
+        known, every, step = _known(said), float(said["every"]), int(numbers["step"])
         after = step, len(numbers["epochs"])
     except (KeyError, TypeError, ValueError):
         raise CannotRead(f"Cannot go on with {folder}: its checkpoint lacks what a run needs.") from None
-    splits = data if isinstance(data, Splits) else _opened(folder, data or origin, seed, rule)
+    splits = data if isinstance(data, Splits) else _opened(folder, data or origin, seed, rule, known.streamed, counting)
     model, ranks = Network(snapshot.graph), here()
     model.metadata = metadata
     place = torch.device(device) if device else device_here()
     course = lesson(model, splits, recipe, place, saved=True, ranks=ranks)
-    if course.fingerprint != images:
-        raise CannotTrain(
-            f"Cannot go on with {folder}: the images in {splits.train.source} are not those it learnt from.",
-            ways="Bring them back, or begin a new run with its model: striate train RUN --data PATH.",
-        )
+    if other := _other(course, known):
+        raise CannotTrain(f"Cannot go on with {folder}: {other.fact}.", other.why, other.ways)
     prepared(model, course.recipe)
     run = Run(course, folder if ranks.first else None, control or Control(), every)
     told = [Warning(f"{one} Gone on from step {step:,} instead.") for one in damaged]
@@ -93,13 +93,55 @@ def _with(warnings: list[Warning], events: Iterator[Event]) -> Iterator[Event]:
     yield from events
 
 
-def _opened(folder: Path, source: str | Path, seed: int, rule: Preprocessing) -> Splits:
+class Known(NamedTuple):
+    """By which the images are known again that a checkpoint was learnt from; `streamed` None where it does not say."""
+
+    images: str
+    streamed: bool | None
+    lost: frozenset[str]
+
+
+def _known(said: dict[str, Any]) -> Known:
+    """Raises KeyError, TypeError."""
+    streamed = said.get("streamed")
+    return Known(str(said["images"]), streamed if isinstance(streamed, bool) else None, frozenset(said.get("lost", ())))
+
+
+class Other(NamedTuple):
+    """What is not as it was, and what to do."""
+
+    fact: str
+    why: str
+    ways: str
+
+
+def _other(course: Lesson, known: Known) -> Other | None:
+    """The first reason why these are not the images that were learnt from; None where they are."""
+    source, streamed = course.learnt.source, isinstance(course.learnt, Streamed)
+    if known.streamed not in (None, streamed):
+        places = "in memory", "streamed from the disk"
+        fact = f"the images of {source} are {places[streamed]}, those it learnt from were {places[not streamed]}"
+        return Other(fact, "", f"Open them as they were: open_data(path, streamed={known.streamed}).")
+    if course.known["images"] == known.images:
+        return None
+    anew = "begin a new run with its model: striate train RUN --data PATH."
+    for name in sorted(course.lost.keys() - known.lost):
+        fact = f"{course.lost[name].path}, which it learnt from, cannot be read now"
+        return Other(fact, course.lost[name].reason, f"Bring it back, or {anew}")
+    for name in sorted(known.lost - course.lost.keys()):
+        return Other(f"{name} of {source} could not be read when it began, and can be now", "", f"B{anew[1:]}")
+    return Other(f"the images in {source} are not those it learnt from", "", f"Bring them back, or {anew}")
+
+
+def _opened(
+    folder: Path, source: str | Path, seed: int, rule: Preprocessing, streamed: bool | None, counting: Counting
+) -> Splits:
     if not str(source):
         raise CannotTrain(
             f"Cannot go on with {folder}: its images were given by a program, and no file says where they are.",
             ways="Give them again: striate.resume(folder, data).",
         )
-    return open_data(source, seed=seed, preprocessing=rule)
+    return open_data(source, seed=seed, preprocessing=rule, streamed=streamed, counting=counting)
 
 
 def _nothing(folder: Path, damaged: list[str]) -> CannotRead | CannotTrain:
