@@ -16,7 +16,9 @@ from striate.blueprint import Refusal
 from striate.data.preprocessing import Preprocessing
 from striate.visualize.activations import maps, statistics
 from striate.visualize.attribution import METHODS, attribute
+from striate.visualize.deconvnet import deconvnet
 from striate.visualize.embedding import features, last_layer
+from striate.visualize.field import effective
 from striate.visualize.filters import filters
 from striate.visualize.images import Seen
 from striate.visualize.learning import flows
@@ -24,7 +26,7 @@ from striate.visualize.page import page
 from striate.visualize.similarity import similarity
 from striate.visualize.surface import curvature, line, objective, random_direction, sharpness
 from striate.visualize.trust import randomised
-from striate.visualize.units import map_layer
+from striate.visualize.units import Unit, map_layer
 from striate.visualize.watching import values
 
 
@@ -65,6 +67,8 @@ INSIDE: dict[str, Ask] = {  # what looks at layers
 OUTSIDE: dict[str, Ask] = {  # what runs it, and no more
     "gradient": lambda m, x: attribute(m, x, "gradient", 1).values,
     "out": lambda m, x: values(m, x, ["out"])["out"],
+    "effective": lambda m, x: effective(m, x, Unit("out", 1)).shares,
+    "deconvnet": lambda m, x: deconvnet(m, x, Unit("out", 1)),
     "line": lambda m, x: line(m, objective(m, (x, Y[: len(x)])), random_direction(m), points=3).losses,
     "sharpness": lambda m, x: sharpness(m, objective(m, (x, Y[: len(x)])), directions=1, steps=1).losses,
     "curvature": lambda m, x: curvature(m, objective(m, (x, Y[: len(x)])), steps=1).steps,

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from striate.blueprint import Refusal
 from striate.blueprint.said import counted
+from striate.judging.trained import like
 from striate.visualize.units import Unit
 from striate.visualize.units import unit as read
 from striate.visualize.watching import as_far_as, undisturbed
@@ -45,7 +46,7 @@ def deconvnet(model: nn.Module, x: Tensor, unit: str | Unit, tick: Callable[[int
     of images done. Raises NotFound, Refusal (something on the way has no way back, no gradient, not a number).
     """
     wanted = read(model, unit) if isinstance(unit, str) else unit
-    own = next((p for p in model.parameters() if p.is_floating_point()), x)
+    own = like(model, x)
     few = max(1, CELLS // max(1, x.shape[-1] * x.shape[-2]))
     signals, done = [], 0
     with torch.enable_grad(), undisturbed(model), as_far_as(model, [wanted.layer]) as run:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from striate.blueprint import Graph, Refusal, Volume, replay
 from striate.blueprint.said import counted
 from striate.blueprint.window import Field
-from striate.judging.trained import as_read
+from striate.judging.trained import as_read, like
 from striate.nn import trace
 from striate.nn.build import Network
 from striate.visualize.images import Tick, unheard
@@ -171,6 +171,7 @@ def gradients(model: nn.Module, x: Tensor, of: Unit, tick: Tick = unheard) -> tu
     """The absolute gradients of a unit's cell (of all channels together, where it names none) by x, float N×C×H×W,
     summed over the input's channels: float32 N×H×W; and the unit with its cell. Raises Refusal.
     """
+    like(model, x)  # whatever is no tensor is refused
     found = list[Tensor]()
     for part in x.split(max(1, CELLS // max(1, x.shape[2] * x.shape[3]))):
         with torch.inference_mode(False), torch.enable_grad(), undisturbed(model):
