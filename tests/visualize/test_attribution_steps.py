@@ -14,8 +14,9 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from reference import torchvision
 from striate.nn.build import Network
+from striate.nn.winograd4 import Wide
 from striate.visualize.attribution import attribute
-from striate.visualize.attribution.steps import folded, halves, program
+from striate.visualize.attribution.steps import folded, halves, program, widened
 from striate.visualize.watching import undisturbed
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
@@ -115,6 +116,16 @@ def test_the_linear_start_and_the_rest_are_the_network() -> None:
             assert torch.allclose(start.run(2 * x) - start.run(x), start.run(x) - start.run(0 * x), atol=1e-4)
         left = [module for node in steps.graph.nodes if (module := node.target) and node.op == "call_module"]
         assert not any(isinstance(model.get_submodule(name), nn.BatchNorm2d) for name in left) or starts == 0
+
+
+def test_wide_convolutions_are_run_by_tiles() -> None:
+    model = torchvision().models.resnet18(weights=None).eval()
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad(), undisturbed(model):
+        steps = widened(folded(program(model)))
+        assert sum(isinstance(node.target, Wide) for node in steps.graph.nodes) == 6  # of 256 and 512 channels, no step
+        assert torch.allclose(steps.run(x), model(x), rtol=1e-4, atol=1e-5)
+    assert not any(isinstance(part, Wide) for part in model.modules())
 
 
 def test_a_network_of_ours_in_halves(squeezenet: Network) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 
 from striate.nn import modules as ours
 from striate.nn.build import JOINS
+from striate.nn.winograd4 import Wide
 from striate.visualize.attribution.steps import kind_of, module_of
 
 NEARLY = 0.8  # of a map's cells: then the whole map costs no more
@@ -31,6 +33,7 @@ POINTWISE = {
     F.relu, F.relu6, F.leaky_relu, F.elu, F.silu, F.gelu, F.hardswish, F.hardsigmoid, F.dropout, torch.relu,
     torch.sigmoid, torch.tanh, "relu", "sigmoid", "tanh", "contiguous",
 }  # fmt: skip
+CONVOLUTIONS = nn.Conv2d, Wide
 JOINING = {operator.add, torch.add, "add", operator.mul, torch.mul, "mul", torch.cat, *JOINS.values()}
 Pair = tuple[int, int]
 
@@ -155,12 +158,11 @@ def _hull(starts: list[Tensor], sizes: list[int], most: int) -> tuple[Tensor, in
 
 
 def _slide(module: Any) -> Slide | None:
-    if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
-        run = lambda x: F.conv2d(  # noqa: E731
-            x, module.weight, module.bias, module.stride, 0, module.dilation, module.groups
-        )
+    if type(module) in CONVOLUTIONS and module.padding_mode == "zeros" and not isinstance(module.padding, str):
+        alone = copy(module)
+        alone.padding = (0, 0)
         sizes = module.kernel_size, module.stride, module.padding, module.dilation
-        return Slide(*sizes, 0.0, run)  # type: ignore[arg-type]
+        return Slide(*sizes, 0.0, alone)  # type: ignore[arg-type]
     if type(module) is nn.MaxPool2d and not module.return_indices:
         kernel, stride, padding, dilation = map(
             _two, (module.kernel_size, module.stride, module.padding, module.dilation)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from striate.blueprint import Refusal
 from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answered, ask, at_a_time, each
 from striate.visualize.attribution.incremental import Box, changed, known
-from striate.visualize.attribution.steps import FAILURES, folded, narrowed, near, program
+from striate.visualize.attribution.steps import FAILURES, folded, narrowed, near, program, widened
 from striate.visualize.watching import undisturbed
 
 SHARE = 7  # a window is a seventh of the image's side
@@ -130,7 +130,7 @@ def _part(model: nn.Module, x: Tensor, asked: Asked, windows: Windows, fill: flo
     tried = corners[[len(corners) // 2, -1]]
     expected = whole(tried)
     try:
-        of_image = known(folded(steps), x)
+        of_image = known(widened(folded(steps)), x)
         found = part(tried)
     except FAILURES:
         return None
