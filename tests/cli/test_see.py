@@ -41,7 +41,7 @@ def test_a_page_in_words_as_json_and_as_a_picture(here: Path) -> None:
     assert [line.split(":")[0].strip() for line in lines if re.match("  [GSO]", line)] == [
         "Grad-CAM", "Grad-CAM", "SmoothGrad", "Occlusion",
     ]  # fmt: skip
-    assert sum("with random weights: " in line for line in lines) == 4
+    assert sum(" with random weights" in line for line in lines) == 4
     assert lines[-1] == "7-seen.png: drawn"
     assert Image.open("7-seen.png").width == 1000
     again = striate(LENET, "7.png", "--json", "--target", "4")
@@ -112,7 +112,7 @@ def test_two_networks_are_compared(here: Path) -> None:
     done = striate(LENET, *words, "--other", "resnet5O")
     assert (done.exit_code, done.stderr.splitlines()[0][:45]) == (2, 'No network "resnet5O". Near: resnet50, seresn')
     done = striate(LENET, *words, "--measure", "ckka")
-    assert done.stderr.startswith('Cannot compare layers by "ckka".\n    One of: cka, rsa.')
+    assert done.stderr.startswith('No measure "ckka". Near: cka.')
 
 
 def test_a_unit_a_layer_a_method_are_what_is_shown(here: Path) -> None:
@@ -131,6 +131,54 @@ def test_a_unit_a_layer_a_method_are_what_is_shown(here: Path) -> None:
     near = said("7.png", "--show", "neighbours", "--data", "digits", "--images", "200")
     assert near["labels"][0].count("7") >= 4
     assert said("--show", "embedding", "--data", "digits", "--images", "12", "--layer", "fc3")["layer"] == "fc3"
+
+
+def test_what_is_left_out_is_said(here: Path) -> None:
+    for name, lost in (("trust", ["grad-cam"]), ("attribution", ["grad-cam", "grad-cam++", "cam"])):
+        done = striate(LENET, "7.png", "--show", name, "--layer", "fc3", "--json")
+        assert done.exit_code == 0, done.output
+        left_out = json.loads(done.stdout)["left_out"]
+        assert [line.split(" is left out. Cannot ")[0] for line in left_out] == lost
+        said = striate(LENET, "7.png", "--show", name, "--layer", "fc3", "--out", "a.png").stdout
+        assert set(left_out) < set(said.splitlines())
+
+
+def test_two_surfaces_a_relief_and_rows_at_once(here: Path) -> None:
+    def drawn(*words: object) -> tuple[Any, bytes]:
+        given = ["--show", "surface", "--data", "digits", "--images", "16", "--points", "3", "--out", "a.png"]
+        Path("a.png").unlink(missing_ok=True)
+        done = striate(LENET, *given, *words, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout), Path("a.png").read_bytes()
+
+    other = face.load(LENET)
+    for parameter in other.parameters():
+        parameter.data *= 1.05
+    face.save(other, here / "other.safetensors")
+    above, relief, two = drawn(), drawn("--relief", "--threads", "2"), drawn("--other", "other.safetensors")
+    assert above[0] == relief[0]
+    assert len({png for _, png in (above, relief, two)}) == 3
+    assert (two[0]["losses"], two[0]["other"]["model"]) == (above[0]["losses"], "other")
+    assert two[0]["other"]["losses"] != above[0]["losses"]
+    assert files(here) == {"a.png", "other.safetensors"}
+    face.save(other, here / "other.safetensors", classes=[*"abcdefghij"])
+    done = striate(LENET, "--show", "surface", "--data", "digits", "--other", "other.safetensors")
+    fact = f"Cannot compare the losses of {LENET} and other: they do not tell the same classes apart."
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (2, fact)  # and nothing of rows, of which there are none
+
+
+def test_flow_with_norms_without_and_after_some_steps(here: Path) -> None:
+    normed = face.load("resnet20-cifar10")
+    face.save(normed, here / "normed.safetensors", classes=[*"0123456789"])
+    said = ["--show", "flow", "--data", "digits", "--images", "8", "--json", "--out", here / "a.png"]
+    ways = ["as it is", "anew, He", "anew, Xavier"]
+    for model, steps, wanted in (
+        (LENET, ["--steps", "2"], [(way, step) for way in ways for step in (0, 2)]),
+        ("normed.safetensors", [], [(way, 0) for way in (*ways, "anew, He, no norms", "anew, Xavier, no norms")]),
+    ):
+        done = striate(model, *said, *steps)
+        assert done.exit_code == 0, done.output
+        assert [(flow["network"], flow["step"]) for flow in json.loads(done.stdout)["flows"]] == wanted
 
 
 def test_a_network_of_the_zoo(here: Path) -> None:
@@ -169,13 +217,23 @@ def test_a_run_by_its_folder(here: Path) -> None:
         (["7.png", "--points", "3"], "Cannot use --points with --show page.\n    It takes --layer, --target."),
         (["7.png", "--show", "filters"], "Cannot show filters of 7.png: it is of the network.\n    Without 7.png."),
         (["7.png", "--layer", "conv3"], 'No layer "conv3". Near: '),
+        (["7.png", "--show", "attribution", "--layer", "nope"], 'No layer "nope". Known: conv1, conv1.conv, '),
+        (["7.png", "--show", "trust", "--layer", "conv3.act"], 'No layer "conv3.act". Near: conv2.act, conv1.act'),
         (["7.png", "--target", "12"], "Cannot look for class 12: the network tells 10 classes apart."),
+        (["7.png", "--target", "sevn"], 'No class "sevn". Known: 0, 1, 2'),
+        (["7.png", "--show", "deconvnet", "--unit", "conv2.act:3@9,9@"], "Cannot read "),
+        (["7.png", "--show", "attribution", "--method", "gradient", "--layer", "conv1"],
+         "Cannot look at a layer by gradient: it looks at none.\n    grad-cam, grad-cam++, cam do.\n"),
+        (["7.png", "--rule", "3x64x64"], "Cannot run conv1.conv on 3×64×64: its weight is 6×1×5×5"),
+        (["7.png", "--rule", "2x32x32"], "Cannot read how this model's images are prepared: it does not fit together."),
+        (["7.png", "--rule", "no.json"], "Cannot read no.json: no such file or directory."),
         (["7.png", "--show", "attribution", "--method", "gradcam"], 'No method "gradcam". Near: grad-cam'),
         (["--show", "exciting", "--unit", "conv2:99", "--data", "digits"], "Cannot see conv2:99: conv2 has 16 "),
         (["no.png"], "Cannot read no.png: "),
         (["--show", "trajectory", "--data", "digits"], "Cannot show trajectory without weights to go along.\n    --al"),
         (["--show", "pointing"], "Cannot show pointing without boxes.\n    --boxes FOLDER, with Pascal VOC's XML or "),
         (["--show", "pointing", "--boxes", "no"], "Cannot read no: there is no such file or folder."),
+        (["--show", "filters", "--relief"], "Cannot use --relief with --show filters.\n    It takes --layer."),
         (["--show", "filters", "--other", LENET], "Cannot use --other with --show filters."),
         (["7.png", "--data", "nowhere"], "Cannot use --data with --show page."),
     ],
@@ -185,6 +243,24 @@ def test_a_slip_is_told(here: Path, words: list[str], says: str) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(says), done.stderr
     assert files(here) == set()
+
+
+def test_weights_that_are_no_numbers(here: Path) -> None:
+    network = face.load(LENET)
+    network.get_parameter("conv2.conv.bias").data[3] = float("nan")
+    face.save(network, here / "nan.safetensors")
+    fact = "Cannot see conv2.act: its values are not finite.\n    statistics(model, x), or --show statistics --data"
+    done = striate("nan.safetensors", "7.png", "--show", "activations", "--layer", "conv2.act")
+    assert (done.exit_code, done.stderr[: len(fact)]) == (2, fact)
+    done = striate("nan.safetensors", "--show", "statistics", "--data", "digits", "--images", "8")
+    fact = "Cannot see conv2.conv: its values are not finite.\n    It is the first; "
+    assert (done.exit_code, done.stderr[: len(fact)]) == (2, fact)
+    words = ["7.png", "--report", "out.html", "--only", "page,activations", "--data", "digits"]
+    for given, end in ((words, "."), (words[:-2], "With --data, there is more.")):
+        done = striate("nan.safetensors", *given)
+        assert (done.exit_code, "Cannot report anything" in done.stderr) == (2, True)
+        assert done.stderr.endswith(f"{end}\n")
+        assert ("there is more" in done.stderr) is ("--data" not in given)
 
 
 def test_a_name_that_nothing_has(here: Path) -> None:

@@ -141,7 +141,6 @@ def test_a_report_of_images_of_which_one_cannot_be_read(here: Path) -> None:
     ("words", "only", "lost", "says"),
     [
         (["--boxes", "no"], "pointing,filters", ["pointing"], "Cannot read no: there is no such file or folder."),
-        (["7.png", "4.png", "--unit", "conv1:cat"], "deconvnet,filters", ["deconvnet"] * 2, 'Cannot read "cat" as a '),
         (["--along", "way", "--data", "digits"], "filters,trajectory", ["trajectory"], "way"),
         (["7.png", "--like", "no.png"], "activations,style", ["style"], "Cannot read no.png: there is no such file"),
     ],
@@ -163,13 +162,32 @@ def test_a_report_is_not_cut_short_by_what_is_no_image(
 
 
 def test_a_report_of_nothing_says_why(here: Path) -> None:
-    done = striate(LENET, "--report", "out.html", "--only", "page,filters", "--layer", "conv3")
+    done = striate(LENET, "--report", "out.html", "--only", "page,filters", "--layer", "conv1.act")
     assert done.exit_code == 2
     _, _, told = done.stderr.partition("Cannot report anything: nothing could be drawn.\n")
     assert (
         "\n    ".join(("    Cannot show page without an image.", "    striate see MODEL cat.jpg --show page")) in told
     )
-    assert '\n    No layer "conv3". Known: conv1.conv, ' in told
+    assert "\n    Cannot see the filters of conv1.act: a ReLU has none." in told
+    assert told.endswith("\n    With an image, or --data, there is more.\n")
+    assert files(here) == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--layer", "nope"], 'No layer "nope". Known: conv1, conv1.conv, '),
+        (["--target", "99"], "Cannot look for class 99: the network tells 10 classes apart."),
+        (["--unit", "conv1:cat"], 'Cannot read "cat" as a channel of conv1.'),
+        (["--unit", "conv2:99"], "Cannot see conv2:99: conv2 has 16 channels"),
+        (["--method", "gradcam"], 'No method "gradcam". Near: grad-cam'),
+        (["--only", ""], 'No view "".'),
+    ],
+)
+def test_a_slip_is_told_before_a_report_is_begun(here: Path, words: list[str], says: str) -> None:
+    done = striate(LENET, "7.png", "--report", "out.html", *words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(says), done.stderr
     assert files(here) == set()
 
 

@@ -263,7 +263,7 @@ def test_ways_to_name_a_class(resnet: Network) -> None:
         ({"layer": "fc"}, Refusal, "Cannot see where fc is active: it gives 10×1×1, no map."),
         ({"method": "cam", "layer": "stage3.1"}, Refusal, "Cannot map class activations at stage3.1: more"),
         ({"method": "gradient", "steps": 3}, Refusal, "Cannot give gradient steps.\n    It takes at_once, tick."),
-        ({"method": "gradient", "layer": "fc"}, Refusal, "Cannot give gradient layer."),
+        ({"method": "gradient", "layer": "fc"}, Refusal, "Cannot look at a layer by gradient: it looks at"),
         ({"method": "integrated-gradients", "steps": 0}, Refusal, "Cannot integrate in 0 steps."),
         (
             {"method": "integrated-gradients", "baseline": torch.zeros(4, 4)},

@@ -123,7 +123,7 @@ def test_back_in_the_images_colours(resnet: Network) -> None:
     ("layer", "says"),
     [
         ("stem.convv", 'No layer "stem.convv". Near: stem.conv'),
-        ("stem", "Cannot see the filters of stem: a Module has none.\n    Name one of stem.conv."),
+        ("stage1", "Cannot see the filters of stage1: 6 layers in it have some.\n    Name one of stage1.0"),
         ("stem.norm", "Cannot see the filters of stem.norm: a BatchNorm2d has none.\n    Name one of stem.conv, "),
     ],
 )
@@ -131,6 +131,10 @@ def test_what_has_no_filters(resnet: Network, layer: str, says: str) -> None:
     with pytest.raises((NotFound, Refusal)) as refused:
         filters(resnet, layer)
     assert str(refused.value).startswith(says)
+
+
+def test_a_part_with_one_layer_that_has_some(resnet: Network) -> None:
+    assert filters(resnet, "stem").layer == "stem.conv"
 
 
 def test_weights_of_which_there_are_others_at_each_place() -> None:

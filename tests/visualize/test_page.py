@@ -91,7 +91,7 @@ def test_a_network_without_maps_has_a_page_too() -> None:
     rule = Preprocessing(1, (8, 8), (8, 8), (0.0,), (1.0,))
     found = page(model, Seen(pixels.float() / 255, pixels, rule), "$x_1$.png", "linear")
     assert [one.heat.method for one in found.maps] == ["smooth-grad", "occlusion"]
-    assert [why.startswith("Cannot choose a layer to look at") for why in found.left_out] == [True, True]
+    assert [why.startswith("Cannot choose a layer to look at") for why in found.left_out] == [True]  # once
     assert (found.strongest, found.sight, found.best[0][:6]) == (None, None, "class ")
     assert Image.open(BytesIO(draw_page(found))).width == 1000
 

@@ -31,25 +31,27 @@ Examples:
   striate see runs/photos cat.jpg --show style --like painting.jpg
   striate see lenet5-mnist --show exciting --unit conv2.conv:3 --data mnist/
   striate see runs/photos --show embedding --data photos/
-  striate see resnet20-cifar10 --show surface --data cifar10/ --points 25
+  striate see resnet20-cifar10 --show surface --data cifar10/ --points 25 --relief
   striate see resnet20-cifar10 --show trajectory --along runs/cifar --data cifar10/
   striate see runs/photos --show similarity --other runs/paintings --data photos/
   striate see runs/cells --show pointing --boxes cells/  XML of Pascal VOC, or JSON of COCO, and the images
   striate see runs/photos cat.jpg --report out.html --data photos/     all of it in one file
+  striate see mymodels.py:Net cat.jpg --rule imagenet  a module in your own code, which is run to make it
 
 \b
 What can be shown:
 {views}
 
-MODEL is a model file, a run's folder, the name of one that comes along, or a network of the zoo, with --weights a file.
+MODEL is a model file, a run's folder, the name of one that comes along, a network of the zoo, with --weights a file, or
+an nn.Module as above, whose code loads its weights.
 A unit is a layer (layer3.2), a channel of it (conv2:17), one cell of that (conv2:17@3,5) or a class (out:collie).
 What is there stays: NAME-2 is made. A report or a surface that was stopped goes on with the same command. What was
 given and cannot be read is named on stderr, the rest is made, and the exit code is then 2.
 """
 DRAWN = (".png", ".html")
 OPTIONS = (  # as `Wanted` calls them
-    "unit", "layer", "method", "target", "like", "along", "boxes", "other", "measure", "points", "images", "seed",
-    "data",
+    "unit", "layer", "method", "target", "like", "along", "boxes", "other", "measure", "points", "relief", "threads",
+    "steps", "images", "seed", "data",
 )  # fmt: skip
 
 
@@ -70,6 +72,12 @@ OPTIONS = (  # as `Wanted` calls them
 )
 @click.option("--weights", metavar="FILE|TAG", help="Weights for a network of the zoo.")
 @click.option("--data", metavar="digits|PATH", help="Images to look at many of: what it takes is what train takes.")
+@click.option(
+    "--rule",
+    metavar="C×H×W|imagenet|FILE",
+    help="How images are prepared for a model that does not say it: scaled to 3x64x64, values of 0..1 as they are; or "
+    "as for ImageNet, 3x224x224; or a .json with what a model file says of it.",
+)
 @click.option("--unit", metavar="UNIT", help="What to look at inside: conv2:17, out:collie.")
 @click.option("--layer", metavar="NAME", help="The layer to look at; default: it is chosen.")
 @click.option("--method", metavar="NAME", help="Of attribution: grad-cam, occlusion, …; default: all.")
@@ -77,12 +85,17 @@ OPTIONS = (  # as `Wanted` calls them
 @click.option("--like", metavar="FILE", help="For --show style: the picture whose style it is to have.")
 @click.option("--along", metavar="FOLDER", help="For --show trajectory: a run's folder, or model files on the way.")
 @click.option("--boxes", metavar="FOLDER|FILE.json", help="For --show pointing: images, and where things are in them.")
-@click.option("--other", metavar="MODEL", help="For --show similarity: another network.")
+@click.option("--other", metavar="MODEL", help="For --show similarity or surface: another network.")
 @click.option("--measure", metavar="cka|rsa", help="For --show similarity; default: cka.")
 @click.option("--images", "most", type=click.IntRange(1), help="How many of the data's images are looked at.")
 @click.option(
     "--points", type=click.IntRange(2, 1001), help="Of a loss surface, along each axis; default: 11, of a line 25."
 )
+@click.option("--relief", is_flag=True, default=None, help="For --show surface: as a landscape.")
+@click.option(
+    "--threads", type=click.IntRange(1, 256), help="Rows of a loss surface that are computed at once; default: 1."
+)
+@click.option("--steps", type=click.IntRange(1, 10**6), help="For --show flow: again after so many steps of training.")
 @click.option("--seed", type=click.IntRange(0), help="Of what is drawn at random; default: 0.")
 @click.option("--json", "as_json", is_flag=True, help="What is shown, as one line of JSON for each file.")
 def command(
@@ -93,6 +106,7 @@ def command(
     only: str | None,
     out: Path | None,
     weights: str | None,
+    rule: str | None,
     as_json: bool,
     **said: Any,
 ) -> None:
@@ -102,13 +116,17 @@ def command(
         _named(network)
     _checked(images, show, report, only, out, asked)
     from striate.cli.see_report import reported
-    from striate.visualize.wanted import Other, Wanted, opened
+    from striate.judging.trained import metadata_of
+    from striate.visualize.wanted import Other, Wanted, opened, read_rule
 
+    read = read_rule(rule) if rule is not None else None
     network, name = _opened(model, weights)
-    data = opened(network, asked.pop("data")) if "data" in asked else None
+    data = opened(network, asked.pop("data"), read) if "data" in asked else None
     if "other" in asked:
-        asked["other"] = Other(*_opened(asked["other"], None))
-    of = Wanted(network, name, data=data, progress=_progress, **asked)
+        theirs, its_name = _opened(asked["other"], None)
+        asked["other"] = Other(theirs, its_name, None if "preprocessing" in metadata_of(theirs) else read)
+    of = Wanted(network, name, data=data, rule=read, progress=_progress, **asked)
+    of.checked()
     if report:
         sys.exit(reported(of, images, only.split(",") if only else [], report, as_json))
     unread = 0
@@ -125,10 +143,13 @@ def command(
 
 
 def _named(model: str) -> None:
-    """Raises NotFound for what is neither a file nor a name, nor looks like a file's."""
+    """Raises NotFound for what is neither a file nor a name, nor looks like a file's or a module's."""
     from striate import zoo
     from striate.blueprint.modelfile import shipped
+    from striate.cost.source import SOMEBODYS
 
+    if SOMEBODYS.match(model):
+        return
     path, name = Path(model), model.partition("(")[0]
     file = path.exists() or path.suffix == ".safetensors" or path.name != model
     if not file and name not in (known := [*shipped(), *zoo.NETWORKS]):
@@ -139,7 +160,7 @@ def _checked(
     images: tuple[str, ...], show: str | None, report: Path | None, only: str | None, out: Path | None, asked: Any
 ) -> None:
     """What can be known before anything is loaded."""
-    for name in [*([show] if show else []), *(only.split(",") if only else [])]:
+    for name in [*([show] if show else []), *(only.split(",") if only is not None else [])]:
         find(name)
     if not (images or show or report):
         raise Refusal(
@@ -171,9 +192,12 @@ def _opened(model: str, weights: str | None) -> tuple[Any, str]:
     """The network, and what it goes by."""
     from striate import zoo
     from striate.blueprint.modelfile import MODEL, model_file, shipped
+    from striate.cost.source import SOMEBODYS
     from striate.nn import load
     from striate.visualize.wanted import unprepared
 
+    if SOMEBODYS.match(model):
+        return _somebodys(model, weights)
     path = Path(model)
     if weights is not None or (
         model not in shipped() and not path.exists() and model.partition("(")[0] in zoo.NETWORKS
@@ -187,6 +211,19 @@ def _opened(model: str, weights: str | None) -> tuple[Any, str]:
     file = model_file(path)
     run = file.resolve().parent.name if file.name == MODEL else ""
     return load(file), run or file.stem
+
+
+def _somebodys(model: str, weights: str | None) -> tuple[Any, str]:
+    """A module in somebody's code. What libraries make without weights is of no use here."""
+    from striate.nn.tracing.named import named
+
+    file, _, name = model.partition(":")
+    way = f"A function in a file of yours that loads them: mymodels.py:{name if file.endswith('.py') else 'net'}"
+    if weights is not None:
+        raise Refusal(f"Cannot load {weights} into {model}: whose names its weights have is not known here.", ways=way)
+    if not file.endswith(".py"):
+        raise Refusal(f"Cannot see inside {model}: {file} makes it without weights.", ways=way)
+    return named(model).module, name
 
 
 def _progress(what: str, total: int, noun: str) -> AbstractContextManager[Any]:
@@ -208,7 +245,7 @@ def _one(of: Wanted, name: str, out: Path | None, as_json: bool) -> None:
     wanted = own if out is None else out / own if out.is_dir() else out
     complete(name, of)
     rows = _rows(of, name, wanted)
-    shown = view(name, of._replace(folder=rows))
+    shown = view(name, of._replace(folder=rows, progress=_told_of(rows) if rows else of.progress))
     path = unclaimed(wanted)
     if path.suffix.lower() == ".html":
         kind = VIEWS[name]
@@ -231,14 +268,24 @@ def _rows(of: Wanted, name: str, out: Path) -> Path | None:
     """Beside where a surface is to be drawn, the folder for its rows, until it is drawn."""
     if "points" not in VIEWS[name].takes:
         return None
-    rows = out.with_name(f"{out.stem}-{of.points or 'some'}.rows")
+    return out.with_name(f"{out.stem}-{of.points or 'some'}.rows")
+
+
+def _told_of(rows: Path) -> Any:
+    """The progress of a surface: before its first point, what keeps it is named."""
     there = (
         f"Going on from what {rows}/ has."
         if rows.is_dir()
         else f"{rows}/ is to keep what is done, for the same command."
     )
-    say(there, err=True)
-    return rows
+    first = iter([there])
+
+    def progress(what: str, total: int, noun: str) -> AbstractContextManager[Any]:
+        for line in first:
+            say(line, err=True)
+        return _progress(what, total, noun)
+
+    return progress
 
 
 def _heeded(name: str, asked: Iterable[str], images: Sequence[str]) -> None:

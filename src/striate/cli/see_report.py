@@ -16,7 +16,7 @@ from striate.blueprint.said import counted, visible
 from striate.cli.output import say
 from striate.data import read_image
 from striate.visualize.parts import Parts, taken_away
-from striate.visualize.report import Section, report
+from striate.visualize.report import Section, facts, report
 from striate.visualize.views import VIEWS, lacking, view
 from striate.visualize.wanted import View, Wanted
 
@@ -36,17 +36,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(one) for one in value]
     return None if isinstance(value, float) and not isfinite(value) else value
-
-
-def facts(of: Wanted) -> list[str]:
-    """What a report says of the network above everything else."""
-    model: Any = of.model
-    learnt = model.metadata.get("provenance") or {}
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    lines = [f"{of.name}: {parameters:,} parameters, reads {model.graph.volume}"]
-    lines += [f"Learnt from {learnt['data']}, {learnt.get('examples', 0):,} images"] if learnt.get("data") else []
-    lines += [f"Looked at with {of.data.name}"] if of.data else []
-    return lines
 
 
 def reported(of: Wanted, images: Sequence[str], only: Sequence[str], path: Path, as_json: bool) -> int:
@@ -77,10 +66,11 @@ def reported(of: Wanted, images: Sequence[str], only: Sequence[str], path: Path,
     drawn = [one for one in found if one.section.png]
     if not drawn:
         reasons = [str(one.refusal) for one in found if one.refusal]
+        more = [what for what, given in (("an image", images), ("--data", of.data)) if not given]
         raise Refusal(
             "Cannot report anything: nothing could be drawn.",
             "\n".join(reason for reason in dict.fromkeys(reasons) if reason not in said).replace("\n", "\n    "),
-            "With an image, or --data, there is more.",
+            f"With {', or '.join(more)}, there is more." if more else "",
         )
     place = unclaimed(path)
     title = f"Inside {of.name}" + (f", with {Path(readable[0]).name}" if len(readable) == len(images) == 1 else "")

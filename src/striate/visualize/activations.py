@@ -16,6 +16,8 @@ from striate.visualize.images import Data, Tick, batches, unheard
 from striate.visualize.units import POOLS, THROUGH, channels_first
 from striate.visualize.watching import OUT, Change, known, ran, undisturbed, value_of, values, watched
 
+FIRST = "statistics(model, x), or --show statistics --data digits, names the first layer of which that is so."
+
 
 class Maps(NamedTuple):
     """What a layer makes of images: `values` float32 N×C×H×W (a vector: N×C×1×1); `strength` N×C, the mean of the
@@ -123,7 +125,7 @@ def statistics(
         _told_of(model, x, wanted, told)
         for name, of in here.items():
             if not isfinite(of.mean) or not isfinite(of.squares):
-                raise _not_finite(wanted[name])
+                raise _not_finite(wanted[name], "It is the first; its weights, or those before it, are damaged.")
             sums[name] = _merged(sums[name], of) if name in sums else of
         done += len(x)
         tick(done)
@@ -189,8 +191,5 @@ def _told_of(model: nn.Module, x: Tensor, names: Sequence[str] | dict[str, str],
         told(OUT, out)
 
 
-def _not_finite(name: str) -> Refusal:
-    return Refusal(
-        f"Cannot see {name}: its values are not finite.",
-        ways="statistics(model, x) names the first layer of which that is so.",
-    )
+def _not_finite(name: str, way: str = FIRST) -> Refusal:
+    return Refusal(f"Cannot see {name}: its values are not finite.", ways=way)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from striate.blueprint import CannotMake
 from striate.data.preprocessing import Preprocessing
-from striate.judging.trained import preprocessing_of
+from striate.visualize.images import rule_of
 from striate.visualize.imagine.ascent import SIDE, looking, uphill
 from striate.visualize.imagine.objectives import Objective, objective
 from striate.visualize.units import map_layer
@@ -41,7 +41,7 @@ def dream(
     its gradient over the gradient's mean size, times `strength`. Wanted is a whole layer unless told, that which
     `map_layer` chooses. `tick` is told of steps done. Raises NotFound, CannotRead, CannotTrain, CannotMake, Refusal.
     """
-    rule = rule or preprocessing_of(model)
+    rule = rule or rule_of(model)
     sizes = _octaves(photo, octaves, scale, steps, strength)
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     draws, done = torch.Generator().manual_seed(seed), 0

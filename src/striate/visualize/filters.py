@@ -69,8 +69,7 @@ def filters(model: nn.Module, layer: str = "", volume: Volume | str | None = Non
         open_to_hooks(model)
         raise Refusal("Cannot see filters: the network has neither a convolution nor a linear layer.")
     layer = layer or _first(model, found)
-    if layer not in found:
-        _refused(model, layer, found)
+    layer = layer if layer in found else _inside(model, layer, found)
     module = found[layer]
     if isinstance(module.weight, UninitializedParameter) or module.weight.is_meta:
         raise Refusal(
@@ -109,15 +108,19 @@ def _with_filters(model: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
 
 
-def _refused(model: nn.Module, layer: str, found: dict[str, Any]) -> None:
+def _inside(model: nn.Module, layer: str, found: dict[str, Any]) -> str:
+    """The one layer with filters that a part has. Raises NotFound; Refusal where it has none, or several."""
     parts = dict(model.named_modules())
     if layer not in parts:
         raise NotFound("layer", layer, found)
     inside = [name for name in found if name.startswith(f"{layer}.")]
+    if len(inside) == 1:
+        return inside[0]
     weight = parts[layer]._parameters.get("weight")
     why = "a window's weights are others at each place" if weight is not None and weight.ndim > 4 else ""
     raise Refusal(
-        f"Cannot see the filters of {layer}: a {type(parts[layer]).__name__} has none.",
+        f"Cannot see the filters of {layer}: "
+        + (f"{len(inside)} layers in it have some." if inside else f"a {type(parts[layer]).__name__} has none."),
         why and f"Its weight is {_by(weight.shape)}: {why}.",  # type: ignore[union-attr]
         f"Name one of {', '.join((inside or list(found))[:6])}.",
     )

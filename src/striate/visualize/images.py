@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,11 +36,39 @@ class Seen(NamedTuple):
     rule: Preprocessing
 
 
+def rule_of(model: nn.Module) -> Preprocessing:
+    """How images are prepared for it, as it says itself. Raises CannotTrain where it says nothing."""
+    try:
+        return preprocessing_of(model)
+    except CannotTrain:
+        raise CannotTrain(
+            f"Cannot prepare images for this {type(model).__name__}: it does not say how.",
+            ways="rule=, a striate.data.Preprocessing, says it to seen and to Wanted; --rule 3x64x64 to striate see.",
+        ) from None
+
+
+@contextmanager
+def ruled(model: Any, rule: Preprocessing | None) -> Iterator[None]:
+    """While it lasts a model says that `rule` of its images, whatever it says else; without one, nothing is changed."""
+    if rule is None:
+        yield
+        return
+    before = dict(vars(model))
+    model.metadata = {**metadata_of(model), "preprocessing": rule.to_json()}
+    try:
+        yield
+    finally:
+        if "metadata" in before:
+            model.metadata = before["metadata"]
+        else:
+            del model.metadata
+
+
 def seen(model: nn.Module, images: Iterable[str | Path] | Tensor, rule: Preprocessing | None = None) -> Seen:
     """Image files (or uint8 N×C×H×W) as `model` reads them, by its own rule or the one given. Raises CannotRead,
     CannotTrain (it does not say how images are prepared for it).
     """
-    rule = rule or preprocessing_of(model)
+    rule = rule or rule_of(model)
     if isinstance(images, Tensor):
         pixels = rule.prepare(images)
     else:
@@ -91,7 +120,7 @@ def _prepared(model: nn.Module, data: Data, at_once: int) -> Iterator[tuple[Tens
         for x in data.split(at_once):
             yield x, None, shown(x, rule) if rule else _between(x)
         return
-    rule = preprocessing_of(model)
+    rule = rule_of(model)
     if isinstance(data, Streamed):
         for x, labels in deal(data, rule, at_once, shuffle=False).epoch(1):
             yield x, labels, shown(x, rule)

@@ -35,7 +35,7 @@ def imagine_view(of: Wanted) -> View:
     alone = len(units) == 1
     inside = all(unit is not None and unit.layer != OUT for unit in units.values())
     steps = STEPS * (2 if alone else 1)
-    size = SIDE if inside and not alone and min(of.rule.grid) > SIDE else None
+    size = SIDE if inside and not alone and min(of.reads.grid) > SIDE else None
     images, reached = dict[str, Tensor](), dict[str, float]()
     with of.progress(
         f"Imagining {next(iter(units)) if alone else counted(len(units), 'unit')}", steps * len(units), "step"
@@ -62,7 +62,7 @@ def _units(of: Wanted) -> dict[str, Unit | None]:
     terms = objective(of.unit, of.model).terms if of.unit else ()
     if len(terms) > 1 or any(term.weight != 1 for term in terms):
         return {of.unit: None}
-    noise = torch.zeros(1, *of.rule.volume)
+    noise = torch.zeros(1, *of.reads.volume)
     unit = of.read_unit() if of.unit else Unit(of.chosen_layer(noise))
     if unit.channel is not None:
         return {of.unit: unit}
@@ -90,7 +90,7 @@ def _real(of: Wanted, units: dict[str, Unit | None]) -> tuple[dict[str, Tensor],
 def dream_view(of: Wanted) -> View:
     """On the image, of the unit or layer that is named, or the layer that decides."""
     photo = _photo(of, of.image)
-    wanted = of.unit or of.chosen_layer(torch.zeros(1, *of.rule.volume))
+    wanted = of.unit or of.chosen_layer(torch.zeros(1, *of.reads.volume))
     with of.progress(f"Dreaming on {of.image}", 40, "step") as tick:
         made = dream(of.model, photo, wanted, seed=of.seed, tick=tick)
     return View(_png(made), {"wanted": wanted, "size": [*made.shape[1:]]}, f"{of.image}, with more of {wanted} in it")
@@ -105,7 +105,7 @@ def style_view(of: Wanted) -> View:
 
 def _photo(of: Wanted, image: str) -> Tensor:
     """uint8 C×H×W, no larger than what is done in reasonable time. Raises CannotRead."""
-    photo = read_image(Path(image), of.rule.channels)
+    photo = read_image(Path(image), of.reads.channels)
     height, width = photo.shape[1:]
     if max(height, width) <= LONGEST:
         return photo

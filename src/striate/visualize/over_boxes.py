@@ -42,7 +42,7 @@ def pointing_view(of: Wanted) -> View:
     known = [one for one in boxes.images if classes.keys() & one.boxes.keys()]
     some = torch.linspace(0, len(known) - 1, min(of.images or IMAGES, len(known))).round().long().tolist()
     methods = {of.method: dict[str, Any]()} if of.method else METHODS
-    margin = round(TOLERANCE * min(of.rule.size) / SIDE)
+    margin = round(TOLERANCE * min(of.reads.size) / SIDE)
     hits, pointed = {name: dict[str, list[float]]() for name in (*methods, MIDDLE, ANYWHERE)}, list[Pointed]()
     with of.progress("Pointing", len(some), "image") as tick:
         for done, place in enumerate(some, 1):
@@ -55,14 +55,14 @@ def pointing_view(of: Wanted) -> View:
                     if method == next(iter(methods)):
                         at = divmod(int(values.argmax()), values.shape[2])
                         pointed.append(Pointed(one.pixels, one.name, one.boxes, at, hit))
-                near = _near(one.boxes, of.rule.size, margin)
+                near = _near(one.boxes, of.reads.size, margin)
                 hits[MIDDLE].setdefault(one.name, []).append(float(near[near.shape[0] // 2, near.shape[1] // 2]))
                 hits[ANYWHERE].setdefault(one.name, []).append(float(near.float().mean()))
             tick(done)
     if not pointed:
         raise Refusal(
             f"Cannot point: in {counted(len(some), 'image')} of {of.boxes} the network sees no box.",
-            f"It reads the middle {'×'.join(map(str, of.rule.grid))} of an image scaled to that.",
+            f"It reads the middle {'×'.join(map(str, of.reads.grid))} of an image scaled to that.",
         )
     by_class = {who: {name: sum(all_) / len(all_) for name, all_ in these.items()} for who, these in hits.items()}
     shares = {who: sum(these.values()) / len(these) for who, these in by_class.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from striate.blueprint import Refusal
 from striate.blueprint.said import counted
@@ -12,7 +13,7 @@ from striate.visualize.activations_drawn import draw_statistics
 from striate.visualize.embedding import embedding_picture, features, tsne
 from striate.visualize.exciting import exciting, patches
 from striate.visualize.exciting_drawn import draw_exciting
-from striate.visualize.images import batches
+from striate.visualize.images import batches, ruled
 from striate.visualize.learning_drawn import draw_flows
 from striate.visualize.neighbours import nearest, neighbours_picture
 from striate.visualize.similarity import Similarity, similarity, similarity_picture, telling_layers
@@ -23,6 +24,7 @@ MANY, FEW = 2_000, 256  # images that are looked at, where nobody says how many;
 CHANNELS = 6  # of a layer, whose exciting patches are shown
 NEIGHBOURS, TESTED = 6, 10
 EMBEDDED, COMPARED = 400, 512
+ANEW = {"he": "anew, He", "xavier": "anew, Xavier"}
 NAMES = {"cka": "Linear CKA", "rsa": "RSA"}
 
 
@@ -92,10 +94,11 @@ def neighbours_view(of: Wanted) -> View:
 def similarity_view(of: Wanted) -> View:
     """Of its layers with each other, or with those of another network."""
     data, (mine, name), measure = of.some(COMPARED), (of.model, of.name), of.measure or "cka"
-    its, other = of.other or (mine, name)
-    rows, columns = (telling_layers(one, next(batches(one, data[:1], 1))[0]) for one in (mine, its))
+    its, other = of.other[:2] if of.other else (mine, name)
     passes = 1 if measure == "cka" else 1 + (its is not mine)
-    with of.progress("Layers compared", passes * len(data), "image") as tick:
+    rule = of.other.rule if of.other else None
+    with ruled(its, rule), of.progress("Layers compared", passes * len(data), "image") as tick:
+        rows, columns = (telling_layers(one, next(batches(one, data[:1], 1))[0]) for one in (mine, its))
         found = similarity(mine, data, rows, its if of.other else None, columns if of.other else (), measure, tick)
     facts: dict[str, object] = {"measure": found.measure, "layers": [*found.rows], "values": found.values.tolist()}
     facts |= {"other": {"model": other, "layers": [*found.columns]}} if of.other else {}
@@ -124,16 +127,22 @@ def _most_alike(found: Similarity) -> str:
 
 
 def flow_view(of: Wanted) -> View:
-    """The network as it is, and drawn anew in two ways, before learning."""
+    """The network as it is, and drawn anew in two ways, with its BatchNorms and without; before learning, and after
+    some steps where so many are said.
+    """
     data = of.judged(FEW)
     parts = [(x, y) for x, y, _ in batches(of.model, data) if y is not None]
     if not parts:
         raise Refusal("Cannot see how it learns: the data has no labels.")
     x, y = (torch.cat(column) for column in zip(*parts, strict=True))
-    networks = {"as it is": of.model, "anew, He": learning.anew(of.model, "he", seed=of.seed)}
-    networks["anew, Xavier"] = learning.anew(of.model, "xavier", seed=of.seed)
-    with of.progress("Gradients by layer", len(networks), "network") as tick:
-        found = learning.flows(networks, x, y, seed=of.seed, tick=tick)
+    normed = any(isinstance(module, _BatchNorm) for module in of.model.modules())
+    networks = {"as it is": of.model}
+    for norms in (True, False) if normed else (True,):
+        for word, name in ANEW.items():
+            networks[name + ", no norms" * (not norms)] = learning.anew(of.model, word, norms, of.seed)
+    at = tuple(sorted({0, of.steps or 0}))
+    with of.progress("Gradients by layer", len(networks) * (1 + at[-1]), "step") as tick:
+        found = learning.flows(networks, x, y, at, seed=of.seed, tick=tick)
     told = "\n".join(one.told() for one in found)
     return View(
         draw_flows(found, f"{of.name}: values and gradients by layer"), {"flows": [f.to_json() for f in found]}, told

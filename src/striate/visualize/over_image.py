@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from striate.blueprint import Refusal, Volume
+from striate.blueprint import CannotTrain, Refusal, Volume
 from striate.visualize.activations import maps
 from striate.visualize.activations_drawn import draw_maps
 from striate.visualize.attribution import METHODS, attribute
@@ -48,13 +49,13 @@ def attribution_view(of: Wanted) -> View:
             except Refusal as refusal:
                 if of.method:
                     raise
-                left_out.append(refusal.fact)
+                left_out.append(f"{method} is left out. {refusal.fact}")
             tick(done)
     told = ["\n  ".join((f"{one.title}: {one.told()}", *one.lines()[1:])) for one in found] + left_out
     facts = {"maps": [one.to_json() for one in found], "left_out": left_out}
-    marked = [one.heat.method for one in found if one.trust and one.trust.unchanged]
     names = {int(one.heat.targets[0]): one.of for one in found}
     classes = [names.get(i, "") for i in range(max(names, default=-1) + 1)]
+    marked = [one.heat.method for one in found if one.trust and one.trust.unchanged]
     png = draw_attribution(seen.pixels[0], [one.heat for one in found], classes, marked=marked)
     return View(png, facts, "\n".join(told))
 
@@ -67,7 +68,7 @@ def _where(of: Wanted, x: Tensor, method: str) -> Where:
 
 def trust_view(of: Wanted) -> View:
     """By one method, or by those of the page; more closely than there."""
-    seen, drawn_of = of.seen(), list[Tried]()
+    seen, drawn_of, left_out = of.seen(), list[Tried](), list[str]()
     methods = [of.method] if of.method else [*dict.fromkeys(method for method, _, _ in LOOKED)]
     with of.progress(f"Trying maps of {of.image}", len(methods), "method") as tick:
         for done, method in enumerate(methods, 1):
@@ -76,9 +77,10 @@ def trust_view(of: Wanted) -> View:
                 heat = attribute(of.model, seen.x, method, of.target, **options)
                 anew = randomised(of.model, seen.x, method, heat, **options)
                 drawn_of.append((heat, curves(of.model, seen.x, heat), anew))
-            except Refusal:
+            except Refusal as refusal:
                 if of.method or (done == len(methods) and not drawn_of):
                     raise
+                left_out.append(f"{method} is left out. {refusal.fact}")
             tick(done)
     facts, told = [], []
     for heat, changed, anew in drawn_of:
@@ -88,7 +90,8 @@ def trust_view(of: Wanted) -> View:
         said += f"{areas['insertion']:.2f} ({areas['random_insertion']:.2f})"
         told.append(f"{heat.method}: {said}" + (", does not change with random weights" if anew.unchanged else ""))
     title = f"{class_name(of.model, int(drawn_of[0][0].targets[0]))}: how far its maps are to be trusted"
-    return View(draw_trust(seen.pixels[0], drawn_of, title=title), {"tests": facts}, "\n".join(told))
+    facts_ = {"tests": facts, "left_out": left_out}
+    return View(draw_trust(seen.pixels[0], drawn_of, title=title), facts_, "\n".join(told + left_out))
 
 
 def _options(of: Wanted, method: str) -> dict[str, Any]:
@@ -121,14 +124,17 @@ def filters_view(of: Wanted) -> View:
     found = filters(of.model, of.layer)
     facts = {"layer": found.layer, "filters": len(found.weights), "dead": [*found.dead]}
     facts["alike"] = [[pair.first, pair.second, round(pair.cosine, 4)] for pair in found.alike]
-    return View(draw_filters(found, of.rule), facts, f"{found.layer}: {found.told()}")
+    rule = None
+    with suppress(CannotTrain):  # without one, colours are those that the network reads
+        rule = of.reads
+    return View(draw_filters(found, rule), facts, f"{found.layer}: {found.told()}")
 
 
 def field_view(of: Wanted) -> View:
     """On the image that is given, or the first of the data, or on grey; what counts of it, over the data or that
     image.
     """
-    rule = of.rule
+    rule = of.reads
     if of.image:
         x, pixels = of.seen()[:2]
         if of.data:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from striate.blueprint import CannotTrain
 from striate.blueprint.said import counted
+from striate.judging.trained import classes_of
 from striate.visualize import surface
+from striate.visualize.images import ruled
 from striate.visualize.surface.sharpness import DIRECTIONS
 from striate.visualize.wanted import View, Wanted
 
@@ -41,12 +44,43 @@ def line_view(of: Wanted) -> View:
 
 
 def surface_view(of: Wanted) -> View:
+    """From above or as a relief; beside that of another network both, on one scale."""
+    if of.other:
+        return _compared(of, *_both(of))
+    found = _surface(of, "The loss over a plane")
+    picture = surface.relief_picture if of.relief else surface.contour_picture
+    return View(picture(found, f"{of.name}: the loss around its weights"), _plane(found), _told(found), _rows(found))
+
+
+def _surface(of: Wanted, what: str) -> surface.Surface:
     points, lossy = of.points or PLANE, objective(of)
     ways = surface.random_directions(of.model, of.seed)
-    with of.progress("The loss over a plane", points * points, "point") as tick:
-        found = surface.surface(of.model, lossy, ways, points=points, folder=of.folder, tick=tick)
-    png = surface.contour_picture(found, f"{of.name}: the loss around its weights")
-    return View(png, _plane(found), _told(found), _rows(found))
+    with of.progress(what, points * points, "point") as tick:
+        return surface.surface(of.model, lossy, ways, points=points, folder=of.folder, threads=of.threads, tick=tick)
+
+
+def _both(of: Wanted) -> tuple[surface.Surface, surface.Surface]:
+    """Of the network and the other one, on the same images, each by its own rule."""
+    assert of.other is not None
+    model, name, rule = of.other
+    if classes_of(model) != classes_of(of.model):
+        raise CannotTrain(
+            f"Cannot compare the losses of {of.name} and {name}: they do not tell the same classes apart.",
+            ways="Two networks that learnt from the same classes, in the same order.",
+        )
+    with ruled(model, rule):
+        theirs = _surface(of._replace(model=model, name=name, rule=rule), f"The loss of {name}")
+    return _surface(of, f"The loss of {of.name}"), theirs
+
+
+def _compared(of: Wanted, mine: surface.Surface, theirs: surface.Surface) -> View:
+    assert of.other is not None
+    name = of.other.name if of.other.name != of.name else f"{of.name}, the other"
+    png = surface.compared_picture(
+        {of.name: mine, name: theirs}, f"{of.name} and {name}: the loss around their weights"
+    )
+    told = f"{of.name}: {_told(mine)}\n{name}: {_told(theirs)}"
+    return View(png, {**_plane(mine), "other": {"model": name, **_plane(theirs)}}, told, _rows(mine, theirs))
 
 
 def trajectory_view(of: Wanted) -> View:
@@ -55,7 +89,7 @@ def trajectory_view(of: Wanted) -> View:
     went = surface.trajectory(of.model, [*(stop.weights for stop in stops), of.model])
     with of.progress("The loss over the way's plane", points * points, "point") as tick:
         found = surface.surface(
-            of.model, lossy, went.directions, went.spans, points=points, folder=of.folder, tick=tick
+            of.model, lossy, went.directions, went.spans, points, of.folder, threads=of.threads, tick=tick
         )
     names = [stop.path.stem for stop in stops]
     facts = {"way": went.points.tolist(), "weights": [*names, of.name], "shares": [*went.shares], **_plane(found)}

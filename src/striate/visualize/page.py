@@ -5,7 +5,6 @@ decide and what they see.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -118,14 +117,16 @@ def page(
                 left_out.append(refusal.fact)
         tick(done + 1)
     strongest = at = None
-    with suppress(Refusal):
+    try:
         [strongest] = maps(model, x, [layer or map_layer(model, x)])
         at = sight(model, _most_active(strongest), Volume(*x.shape[1:]))
+    except Refusal as refusal:
+        left_out.append(refusal.fact)
     tick(steps())
     best = order[:TOP]
     chosen = tuple(class_name(model, i) for i in best), tuple(shares[i].item() for i in best)
     volume = Volume(*x.shape[1:])
-    return Page(image, name, volume, seen.pixels[0], *chosen, tuple(found), tuple(left_out), strongest, at)
+    return Page(image, name, volume, seen.pixels[0], *chosen, tuple(found), tuple(dict.fromkeys(left_out)), strongest, at)
 
 
 def steps() -> int:

@@ -24,7 +24,10 @@ from striate.visualize.wanted import View, Wanted
 MOST = 1 << 27  # bytes of a part
 FILES = ("image", "like")  # of what is wanted: what they hold counts, not their names alone
 FOLDERS = ("along", "boxes")  # and of these, for who needs them, the names, sizes and times of all that is in them
-NAMES = ("name", "unit", "layer", "method", "measure", "target", "along", "boxes", "points", "images", "seed")
+NAMES = (
+    "name", "unit", "layer", "method", "measure", "target", "along", "boxes", "points", "images", "seed", "rule",
+    "relief", "steps",
+)  # fmt: skip
 
 
 class Parts(NamedTuple):
@@ -39,7 +42,7 @@ class Parts(NamedTuple):
         said = _digest([__version__.encode(), *_weights(of.model), *_data(of)])
         said.update(repr([getattr(of, name) for name in NAMES]).encode())
         if of.other:
-            said.update(repr(of.other.name).encode())
+            said.update(repr((of.other.name, of.other.rule)).encode())
             for part in _weights(of.other.model):
                 said.update(part)
         return cls(path.with_name(f"{path.stem}.parts"), said.hexdigest())

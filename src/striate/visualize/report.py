@@ -9,9 +9,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from striate.blueprint import CannotTrain
 from striate.blueprint.said import visible
+from striate.judging.trained import metadata_of
+
+if TYPE_CHECKING:
+    from striate.visualize.wanted import Wanted
 
 STYLE = """
 :root{color-scheme:light dark;--line:color-mix(in srgb,CanvasText 18%,Canvas);
@@ -50,6 +55,16 @@ class Section(NamedTuple):
     line: str = ""
     why: str = ""
     photos: bool = False
+
+
+def facts(of: Wanted) -> list[str]:
+    """What a report says of a network above everything else."""
+    learnt = metadata_of(of.model).get("provenance") or {}
+    lines = [f"{of.name}: {sum(parameter.numel() for parameter in of.model.parameters()):,} parameters"]
+    with suppress(CannotTrain):
+        lines = [f"{lines[0]}, reads {of.reads.volume}"]
+    lines += [f"Learnt from {learnt['data']}, {learnt.get('examples', 0):,} images"] if learnt.get("data") else []
+    return lines + ([f"Looked at with {of.data.name}"] if of.data else [])
 
 
 def report(title: str, facts: Sequence[str], sections: Sequence[Section]) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from striate.blueprint import CannotMake
 from striate.data.preprocessing import Preprocessing
-from striate.judging.trained import preprocessing_of
+from striate.visualize.images import rule_of
 from striate.visualize.imagine.ascent import SIDE, imagine
 from striate.visualize.imagine.objectives import content, style, variation
 from striate.visualize.units import map_layer
@@ -45,7 +45,7 @@ def restyle(
     to the one that `map_layer` chooses, content from the last of them that is not too coarse. `tick` is told of steps
     done. Raises NotFound, CannotTrain, CannotMake, Refusal.
     """
-    rule = rule or preprocessing_of(model)
+    rule = rule or rule_of(model)
     for what, picture in (("photo", photo), ("painting", painting)):
         if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] != rule.channels:
             raise CannotMake(

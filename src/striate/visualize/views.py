@@ -154,18 +154,18 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         ("data",), ("points", "images", "seed"),
     ),
     "surface": Kind(
-        "over_loss.surface_view", "the loss over a plane through its weights",
+        "over_loss.surface_view", "the loss over a plane through its weights (--relief), or two (--other)",
         "The loss around its weights",
         "Smooth rings about the weights are easy to descend; many pits and ridges are not.",
         "Li et al. 2018, section 4",
-        ("data",), ("points", "images", "seed"),
+        ("data",), ("points", "images", "seed", "relief", "other", "threads"),
     ),
     "trajectory": Kind(
         "over_loss.trajectory_view", "the way its training went, over the loss (--along)",
         "The way of its training",
         "From the ring to the cross, over the loss in the plane in which the weights went furthest.",
         "Li et al. 2018, section 7.2",
-        ("data", "along"), ("points", "images"),
+        ("data", "along"), ("points", "images", "threads"),
     ),
     "sharpness": Kind(
         "over_loss.sharpness_view", "how sharp its minimum is",
@@ -175,11 +175,11 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
         ("data",), ("images", "seed"),
     ),
     "flow": Kind(
-        "over_data.flow_view", "whether gradients arrive at every layer",
+        "over_data.flow_view", "whether gradients arrive at every layer, with norms and without (--steps)",
         "Whether gradients arrive",
         "Lines that stay level let every layer learn; one that falls towards the left starves the first layers.",
         "Glorot and Bengio 2010; He et al. 2015",
-        ("data",), ("images", "seed"),
+        ("data",), ("images", "seed", "steps"),
     ),
 }  # fmt: skip
 
@@ -212,8 +212,12 @@ def complete(name: str, of: Wanted) -> None:
 
 
 def view(name: str, of: Wanted) -> View:
-    """Draw one thing of the table. Raises NotFound; Refusal where what it needs is not there, or cannot be drawn."""
+    """Draw one thing of the table. Raises NotFound, also for a layer, unit or class that the network has not; Refusal
+    where what it needs is not there, or cannot be drawn.
+    """
     complete(name, of)
+    of.checked()
     module, _, function = find(name).make.rpartition(".")
-    made: View = getattr(import_module(f"striate.visualize.{module}"), function)(of)
+    with of.ruled():
+        made: View = getattr(import_module(f"striate.visualize.{module}"), function)(of)
     return made

@@ -73,5 +73,8 @@ def attribute(
         options["layer"] = layer
     takes = [*(run.__kwdefaults__ or ())]
     if more := sorted({*options} - {*takes}):
+        if more == ["layer"]:
+            looks = [name for name, one in METHODS.items() if "layer" in (one.run.__kwdefaults__ or ())]
+            raise Refusal(f"Cannot look at a layer by {method}: it looks at none.", ways=f"{', '.join(looks)} do.")
         raise Refusal(f"Cannot give {method} {', '.join(more)}.", ways=f"It takes {', '.join(takes)}.")
     return run(model, x, target, **options)

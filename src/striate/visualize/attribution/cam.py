@@ -23,6 +23,7 @@ from striate.visualize.watching import OUT, known, layers, parts, value_of, watc
 
 NEAR = 1e-3  # of the largest: how far apart slopes are that are the same but for rounding
 MANY, HEAVY = 1 << 18, 2  # weights, and of each value that is read: then the weights are not brought to its layout
+MAPPED = "A layer with channels over a grid of cells; where none is named the last of them is taken."
 Weigh = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -156,11 +157,13 @@ def _at(
 
     with pooling(begin) if layer == POOLED else watched(model, [inner], begin), _in_rows(model):
         asked = answered(model, model(x), targets)
+    if inner == OUT and inner not in kept:  # the answer of a network that has no layer of that name
+        raise Refusal(f"Cannot see where {layer} is active: it is the classes' scores, no map.", ways=MAPPED)
     value = value_of(kept, inner, layer)
     if value.ndim != 4 or value.shape[2] * value.shape[3] == 1:
         raise Refusal(
             f"Cannot see where {layer} is active: it gives {'×'.join(map(str, value.shape[1:]))}, no map.",
-            ways="A layer with channels over a grid of cells; without layer= the last of them is taken.",
+            ways=MAPPED,
         )
     return value, asked, slope(model, asked, x, value, layer)
 

@@ -14,9 +14,9 @@ from striate.blueprint import CannotMake, Refusal
 from striate.blueprint.said import counted
 from striate.data.memory import room_for
 from striate.data.preprocessing import Preprocessing
-from striate.judging.trained import preprocessing_of
 from striate.nn.build import Network
 from striate.visualize.deconvnet import RECTIFIERS, name_of, no_gradient, steps_back
+from striate.visualize.images import rule_of
 from striate.visualize.imagine.objectives import IMAGE, Objective, objective
 from striate.visualize.imagine.parametrisation import waves
 from striate.visualize.imagine.transformations import Transformation, applied, usual, usual_lr
@@ -89,7 +89,7 @@ def imagine(
     Raises NotFound, CannotRead, CannotTrain (no rule, no room in memory), CannotMake (sizes out of bounds), Refusal (no
     gradient, nothing in the image changes it, not a number, an ascent that comes apart).
     """
-    wanted, rule = objective(wanted, model), rule or preprocessing_of(model)
+    wanted, rule = objective(wanted, model), rule or rule_of(model)
     size, count = _sizes(size, count, start, rule)
     lr = usual_lr(size) if lr is None else lr
     if not 0 <= steps <= STEPS or not 0 < lr < float("inf"):
