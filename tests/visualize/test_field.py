@@ -26,7 +26,7 @@ from striate.blueprint import (
 from striate.nn import build
 from striate.nn.build import Network
 from striate.visualize.field import effective, gradients, layer_field, sight
-from striate.visualize.field_drawn import draw_field
+from striate.visualize.field_drawn import draw_field, framed
 from striate.visualize.images import seen
 from striate.visualize.units import Unit, unit
 
@@ -161,6 +161,31 @@ def test_the_effective_field_of_equal_weights_is_a_binomial(layers: int) -> None
             found.told()
             == "95.45% of the gradient lies in 13×13 of the 25×25 that 11@16,16 sees: 52% of its side, on 2 images."
         )
+
+
+def test_what_counts_is_held_against_what_the_image_shows(resnet: Network) -> None:
+    """A field of 81×81 about an image of 32×32: no gradient can lie beyond that."""
+    found = effective(resnet, torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)), "stage3.2.sum")
+    assert found.sight.size == (81, 81)
+    reached = max(2 * abs(end - (found.sight.rows[0] + found.sight.rows[1]) / 2) + 1 for end in (0, 31))
+    assert found.share == pytest.approx(found.side[0] / reached, abs=0.02)
+    assert found.share > 0.8
+    assert "81×81 that stage3.2.sum@4,4 sees, of which 32×32 are in the image: " in found.told()
+    assert found.told().endswith("% of the side that the image reaches, on 2 images.")
+
+
+def test_the_frame_is_drawn_however_large_the_field_is(resnet: Network, scene: Tensor) -> None:
+    from striate.visualize.figures import canvas
+
+    for layer, dashed in (("stage1.2.sum", False), ("stage3.2.sum", False), ("stage3.2.sum:0@0,0", True)):
+        axes = canvas(5, 5).subplots()
+        at = sight(resnet, layer)
+        assert framed(axes, at) == dashed
+        frame = axes.patches[-1].get_bbox()
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        assert left < frame.x0 < frame.x1 < right
+        assert top < frame.y0 < frame.y1 < bottom
+        assert dashed or (frame.width, frame.height) == at.size[::-1]
 
 
 def test_the_effective_field_is_a_mean_over_images(resnet: Network) -> None:

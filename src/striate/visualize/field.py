@@ -83,9 +83,9 @@ class Sight(NamedTuple):
 class Effective(NamedTuple):
     """Luo et al. 2016 (arXiv 1701.04128): what of a field counts. `shares` float32 H×W, the mean over `images` of the
     absolute gradients by the input, over its channels; their sum is 1. `side`: rows and columns of the smallest
-    rectangle about the field's centre, of the field's own proportions, that holds TWO_SIGMA of it, and the `share` of
-    the field's side that it is. `root`: the root of the number of cells above 1 - TWO_SIGMA of the largest, their own
-    measure.
+    rectangle about the field's centre, of the field's own proportions, that holds TWO_SIGMA of it, and the `share` that
+    it is of the side which the image reaches: beyond the border nothing is measured. `root`: the root of the number of
+    cells above 1 - TWO_SIGMA of the largest, their own measure.
     """
 
     sight: Sight
@@ -98,7 +98,11 @@ class Effective(NamedTuple):
     def told(self) -> str:
         theirs, ours = ("×".join(map(str, size)) for size in (self.sight.size, self.side))
         said = f"{TWO_SIGMA:.2%} of the gradient lies in {ours} of the {theirs} that {self.sight.unit} sees"
-        return f"{said}: {self.share:.0%} of its side, on {counted(self.images, 'image')}."
+        inside = "×".join(str(last - first + 1) for first, last in self.sight.inside)
+        whole = inside == theirs
+        said += "" if whole else f", of which {inside} are in the image"
+        of = "its side" if whole else "the side that the image reaches"
+        return f"{said}: {self.share:.0%} of {of}, on {counted(self.images, 'image')}."
 
 
 def layer_field(model: nn.Module, layer: str, volume: Volume) -> LayerField | None:
@@ -226,8 +230,8 @@ def _held(shares: Tensor, at: Sight) -> tuple[tuple[int, int], float]:
     order = wanted.argsort()
     inside = shares.flatten()[order].double().cumsum(0)
     enough = min(int((inside < TWO_SIGMA).sum()), len(order) - 1)
-    share = min(1.0, float(wanted[order][enough]))
-    return (round(share * at.size[0]), round(share * at.size[1])), share
+    share, reached = (min(1.0, float(wanted[order][place])) for place in (enough, -1))
+    return (round(share * at.size[0]), round(share * at.size[1])), share / reached
 
 
 def _cut(ends: Ends, size: int) -> Ends:
