@@ -9,13 +9,16 @@ import torch
 
 from striate.blueprint import Refusal
 from striate.data import open_data
+from striate.data.drawn import ORANGE
 from striate.nn.build import Network
 from striate.visualize import figures
+from striate.visualize.attribution import METHODS as MEANINGS
 from striate.visualize.attribution import attribute
 from striate.visualize.attribution.drawn import draw_attribution, within
 from striate.visualize.images import Seen, seen
 from striate.visualize.trust import curves, randomised
 from striate.visualize.trust_drawn import draw_trust
+from striate.visualize.where import called, judged, tried
 
 METHODS = ["gradient", "integrated-gradients", "grad-cam", "occlusion", "guided-backprop"]
 
@@ -30,25 +33,38 @@ def test_the_sheet_of_methods(
 ) -> None:
     heats = [attribute(lenet, digits.x, method) for method in METHODS]
     classes = lenet.metadata["classes"]
-    picture = draw_attribution(digits.pixels[0], [heats[1], heats[4]], classes, marked=["guided-backprop"])
+    trusts = [
+        tried(lenet, digits.x[1:], one, {})
+        for one in (heat._replace(values=heat.values[1:], targets=heat.targets[1:]) for heat in heats)
+    ]
+    picture = draw_attribution(digits.pixels[1], [heats[1], heats[4]], classes, 1, [trusts[1], trusts[4]])
     golden_picture("attribution-lenet5", picture)
     monkeypatch.setattr(figures, "png", lambda figure: figure)
-    figure = draw_attribution(digits.pixels[1], heats, classes, index=1, marked=["guided-backprop"])
+    figure = draw_attribution(digits.pixels[1], heats, classes, index=1, trusts=trusts)
     share = float(heats[0].shares[1])
     assert figure.get_suptitle() == f"{classes[int(heats[0].targets[1])]}, {share:.0%}"
     photo, *maps = [axes for axes in figure.axes if axes.images]
     assert photo.images[0].get_array().max() == digits.pixels[1].max()
-    assert [axes.get_title().strip() for axes in maps] == METHODS
-    said = [text.get_text() for axes in maps for text in axes.texts]
-    assert said[:2] == ["|slope| of the score", "part of the score"]
-    assert said[-1] == "the same with random weights"
+    assert [axes.get_title() for axes in maps] == [called(method) for method in METHODS]
+    for axes, heat, trust in zip(maps, heats, trusts, strict=True):
+        meaning, *tests = axes.texts
+        assert meaning.get_text() == MEANINGS[heat.method].meaning
+        assert [(one.get_text(), one.get_color() == ORANGE) for one in tests] == [*trust.brief()]
     for axes, heat in zip(maps, heats, strict=True):
         over = axes.images[-1]
         assert torch.allclose(torch.as_tensor(over.get_array().data).float(), within(heat.values[1]), atol=1e-6)
         assert over.get_clim() == ((-1, 1) if (heat.values[1] < 0).any() else (0, 1))
         assert over.get_extent() == [0, 32, 32, 0]  # upon the image
-    words = [[label.get_text() for label in axes.get_xticklabels()] for axes in figure.axes[-2:]]
-    assert words == [["nothing", "most"], ["against it", "nothing", "for the class"]]
+    bars = figure.axes[-2:]
+    words = [[label.get_text() for label in axes.get_xticklabels()] for axes in bars]
+    assert words == [["0: nothing", "1: its most"], ["−1: against the class", "0: nothing", "1: for it"]]
+    assert [axes.collections[-1].get_alpha() for axes in bars] == [figures.OVER] * 2  # as transparent as the maps
+
+
+def test_one_map_has_half_of_the_width(digits: Seen, lenet: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "png", lambda figure: figure)
+    figure = draw_attribution(digits.pixels[0], [attribute(lenet, digits.x, "occlusion")])
+    assert [axes.get_subplotspec().get_geometry()[:2] for axes in figure.axes[:2]] == [(1, 2), (1, 2)]
 
 
 def test_a_map_is_drawn_within_its_own_largest() -> None:
@@ -77,14 +93,20 @@ def test_the_sheet_of_trials(
     figure = draw_trust(digits.pixels[1], tried, index=1)
     for row, (heat, curve, random) in enumerate(tried):
         over, pixels, weights = figure.axes[3 * row : 3 * row + 3]
-        assert over.get_title() == heat.method
+        assert over.get_title() == called(heat.method)
         drawn = [torch.as_tensor(line.get_ydata()) for line in pixels.lines]
         expected = [curve.insertion, curve.random_insertion, curve.deletion, curve.random_deletion]
         assert all(torch.allclose(a.float(), b[1]) for a, b in zip(drawn, expected, strict=True))
-        areas = {name: float(area[1]) for name, area in curve.areas.items()}
-        assert f"insertion {areas['insertion']:.2f} (chance {areas['random_insertion']:.2f})" in pixels.get_title()
+        trust = judged(heat, curve, random, 1)
+        said = [(text.get_text(), text.get_color() == ORANGE) for axes in (pixels, weights) for text in axes.texts]
+        assert {*trust.brief()} < {*said}
+        assert (f"insertion {trust.insertion:.2f} ({trust.random_insertion:.2f})", False) in said
         assert weights.lines[0].get_ydata()[1:] == pytest.approx(random.rank.nanmean(1).tolist(), nan_ok=True)
-        assert ("the same" in weights.get_title()) == random.unchanged
+    [key] = figure.legends
+    assert {"insertion", "deletion by chance", "rank correlation", "0.5: much the same map"} < {
+        text.get_text() for text in key.get_texts()
+    }
+    assert "in 8 steps; on the page in 10" in key.get_title().get_text().replace("\n", " ")
 
 
 def test_nothing_to_draw(digits: Seen) -> None:

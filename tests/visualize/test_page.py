@@ -97,23 +97,21 @@ def test_a_network_without_maps_has_a_page_too() -> None:
 
 
 def test_the_picture(found: Page, golden_picture: Callable[[str, bytes], None]) -> None:
-    whole, half = Image.open(BytesIO(draw_page(found))), BytesIO()
-    whole.reduce(4).save(half, "PNG")
-    golden_picture("page-lenet5", half.getvalue())
+    golden_picture("page-lenet5", draw_page(found))
 
 
-def heat_of(values: torch.Tensor, share: float = 0.9) -> Heat:
+def heat_of(values: torch.Tensor, share: float = 0.9, method: str = "occlusion") -> Heat:
     one = torch.tensor([0])
-    return Heat("gradient", values[None], one, torch.tensor([1.0]), torch.tensor([share]))
+    return Heat(method, values[None], one, torch.tensor([1.0]), torch.tensor([share]))
 
 
 @pytest.mark.parametrize(
     ("rows", "columns", "said"),
     [
-        (slice(15, 20), slice(15, 20), "half of it in 3% of the image, at the bottom right"),
-        (slice(0, 4), slice(None), "half of it in 10% of the image, at the top"),
-        (slice(None), slice(0, 2), "half of it in 5% of the image, at the left"),
-        (slice(8, 12), slice(8, 12), "half of it in 2% of the image, in the middle"),
+        (slice(15, 20), slice(15, 20), "half of what speaks for it in 3% of the image, at the bottom right"),
+        (slice(0, 4), slice(None), "half of what speaks for it in 10% of the image, at the top"),
+        (slice(None), slice(0, 2), "half of what speaks for it in 5% of the image, at the left"),
+        (slice(8, 12), slice(8, 12), "half of what speaks for it in 2% of the image, in the middle"),
     ],
 )
 def test_where_a_map_lies_in_words(rows: slice, columns: slice, said: str) -> None:
@@ -123,20 +121,29 @@ def test_where_a_map_lies_in_words(rows: slice, columns: slice, said: str) -> No
     assert where(heat_of(-values.abs()), "cat").told() == "nothing speaks for it"
 
 
+def test_a_slope_speaks_neither_for_nor_against() -> None:
+    values = torch.zeros(20, 20)
+    assert where(heat_of(values, method="smooth-grad"), "cat").told() == "nothing changes it"
+    values[0, 0] = 1
+    assert where(heat_of(values, method="smooth-grad"), "cat").told() == (
+        "half of the slope in 0% of the image, at the top left"
+    )
+
+
 def test_the_tests_of_a_map_are_told() -> None:
     good = Trust(0.1, 0.8, 0.4, 0.5, share=0.9, alike=0.2, unchanged=False)
     assert good.told() == (
-        "✓ deleted first: area 0.10, by chance 0.40",
-        "✓ changes with random weights: 0.20 alike",
+        "✓ deletion: area 0.10, by chance 0.40",
+        "✓ with random weights 0.20 alike",
     )
     bad = good._replace(deletion=0.5, alike=0.7, unchanged=True)
     assert bad.told() == (
-        "✗ deleted first: area 0.50, by chance 0.40",
-        "✗ does not change with random weights: 0.70 alike",
+        "✗ deletion: area 0.50, by chance 0.40",
+        "✗ with random weights 0.70 alike",
     )
     assert (good.passed, bad.passed, good._replace(unchanged=True).passed) == (True, False, False)
     unlikely = bad._replace(share=0.001, unchanged=False)
-    assert (unlikely.told()[0], unlikely.passed) == ("– not tried by deletion: too unlikely a class", True)
+    assert (unlikely.told()[0], unlikely.passed) == ("– deletion not tried: too unlikely", True)
 
 
 def test_a_map_of_the_image_alone_is_found_out(lenet: Network, digit: Seen) -> None:

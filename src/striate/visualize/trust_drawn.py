@@ -13,54 +13,81 @@ from striate.visualize import figures
 from striate.visualize.attribution import Heat
 from striate.visualize.attribution.drawn import within
 from striate.visualize.trust import SAME, Curves, Randomised
+from striate.visualize.where import MOVED, STEPS, TESTS, Trust, called, judged
 
 Tried = tuple[Heat, Curves, Randomised]
+ALIKE = {"rank": ("rank correlation", {"color": INK, "marker": "o"})}
+ALIKE |= {"ssim": ("structural similarity", {"color": FAINT, "marker": "s"})}
 
 
 def draw_trust(pixels: Tensor, tried: Sequence[Tried], index: int = 0, title: str = "") -> bytes:
     """A PNG: for each method its map over the image, uint8 C×H×W; the class's probability while pixels are deleted and
-    inserted, dotted by maps of chance; how alike the map stays with random weights, over all the images tried.
+    inserted, dotted by maps of chance; how alike the map stays with random weights, over all the images tried. A test
+    that is failed is orange.
     """
     if not tried:
         raise Refusal("Cannot draw what was tried: nothing was.", ways="trust.curves and trust.randomised try a map.")
-    figure = figures.canvas(figures.WIDE, 1.75 * len(tried) + 0.3, title)
-    rows = figure.subplots(len(tried), 3, squeeze=False, gridspec_kw={"width_ratios": (1, 1.25, 1.25)})
-    for i, ((heat, curves, random), (over, pixels_changed, weights)) in enumerate(zip(tried, rows, strict=True)):
-        figures.heat(over, within(heat.values[index]), pixels, heat.method)
-        _draw_curves(pixels_changed, curves, index, first=i == 0)
-        _draw_random(weights, random, first=i == 0)
-        for axes in (pixels_changed, weights):
-            axes.tick_params(labelsize=6, colors=INK, length=2)
-            axes.set_yticks([0, 0.5, 1])
+    figure = figures.canvas(figures.WIDE, 1.95 * len(tried) + 0.25, title)
+    rows = figure.subplots(len(tried), 3, squeeze=False, gridspec_kw={"width_ratios": (1, 1.2, 1.2)})
+    for heat, curves, random in tried:
+        (over, changed, weights), rows = rows[0], rows[1:]
+        trust = judged(heat, curves, random, index)
+        figures.heat(over, within(heat.values[index]), pixels)
+        figures.titled(over, figures.fitted(called(heat.method), 1.4, bold=True, lines=2), bold=True)
+        _draw_curves(changed, curves, index, trust)
+        _draw_random(weights, random, trust)
+        for axes in (changed, weights):
+            axes.tick_params(labelsize=figures.SMALL, colors=INK, length=2)
+            axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
             axes.spines[["top", "right"]].set_visible(False)
-        if i == len(tried) - 1:
-            pixels_changed.set_xlabel("share of pixels", fontsize=7, color=INK)
-            weights.set_xlabel("random layers, from the last", fontsize=7, color=INK)
+    changed.set_xlabel("share of pixels", size=figures.SMALL, color=INK)
+    weights.set_xlabel("random layers,\nfrom the last", size=figures.SMALL, color=INK)
+    _key(figure, changed, weights, tried[0][1])
     return figures.png(figure)
 
 
-def _draw_curves(axes: Any, curves: Curves, index: int, first: bool) -> None:
-    areas = {name: float(area[index]) for name, area in curves.areas.items()}
+def _draw_curves(axes: Any, curves: Curves, index: int, trust: Trust) -> None:
     for kind, colour in (("insertion", BLUE), ("deletion", ORANGE)):
-        axes.plot(curves.shares, getattr(curves, kind)[index], color=colour, linewidth=1.4)
-        axes.plot(curves.shares, getattr(curves, f"random_{kind}")[index], color=colour, linewidth=0.9, linestyle=":")
-    said = [f"{kind} {areas[kind]:.2f} (chance {areas[f'random_{kind}']:.2f})" for kind in ("insertion", "deletion")]
-    axes.set_title("\n".join(said), fontsize=6.5, color=INK)
+        axes.plot(curves.shares, getattr(curves, kind)[index], color=colour, linewidth=1.6, label=kind)
+        axes.plot(
+            curves.shares,
+            getattr(curves, f"random_{kind}")[index],
+            color=colour,
+            linewidth=1.1,
+            linestyle=":",
+            label=f"{kind} by chance",
+        )
+    deletion, failed = trust.brief()[0]
+    inserted = f"insertion {trust.insertion:.2f} ({trust.random_insertion:.2f})"
+    figures.lined(axes, [(inserted, INK), (deletion, ORANGE if failed else INK)], above=True)
     axes.set_ylim(-0.03, 1.03)
-    if first:
-        axes.set_ylabel("probability", fontsize=7, color=INK)
+    axes.set_ylabel("probability", size=figures.SMALL, color=INK, labelpad=1)
 
 
-def _draw_random(axes: Any, random: Randomised, first: bool) -> None:
+def _draw_random(axes: Any, random: Randomised, trust: Trust) -> None:
     counts = [0, *(count for count, _ in random.layers)]
-    for name, values, colour in (("rank", random.rank, BLUE), ("SSIM", random.ssim, ORANGE)):
-        alike = [1.0, *values.nanmean(1).tolist()]
-        axes.plot(counts, alike, color=colour, linewidth=1.4, marker="o", markersize=2, label=name)
+    for name, (said, how) in ALIKE.items():
+        alike = [1.0, *getattr(random, name).nanmean(1).tolist()]
+        axes.plot(counts, alike, linewidth=1.4, markersize=2.5, label=said, **how)
     axes.set_ylim(min(-0.03, float(random.rank.nanmean(1).nan_to_num().min()) - 0.05), 1.03)
-    axes.axhline(SAME, color=FAINT, linewidth=0.7, linestyle="--")
-    axes.axvline(counts[random.half + 1], color=FAINT, linewidth=0.7, linestyle="--")
-    verdict = "the same: not the network's" if random.unchanged else "changes with the network"
-    axes.set_title(verdict, fontsize=6.5, color=ORANGE if random.unchanged else INK)
-    if first:
-        axes.set_ylabel("like the trained one's", fontsize=7, color=INK)
-        axes.legend(fontsize=6, frameon=False, loc="upper right", labelcolor="linecolor", handlelength=1)
+    axes.axhline(SAME, color=FAINT, linewidth=0.8, linestyle="--", label=f"{SAME:g}: much the same map")
+    axes.axvline(counts[random.half + 1], color=FAINT, linewidth=0.8, linestyle="-.", label="the upper half is random")
+    verdict, failed = trust.brief()[1]
+    figures.lined(axes, [(verdict, ORANGE if failed else INK)], above=True)
+    axes.set_ylabel("alike", size=figures.SMALL, color=INK, labelpad=1)
+
+
+def _key(figure: Any, changed: Any, weights: Any, curves: Curves) -> None:
+    """What the lines are, and the tests; that the page's are quicker, so that nobody wonders at its numbers."""
+    ours, theirs = (axes.get_legend_handles_labels() for axes in (changed, weights))
+    lines, words = ([*mine, *its] for mine, its in zip(ours, theirs, strict=True))
+    steps = len(curves.shares) - 1
+    said = f"In brackets: by chance. {TESTS} Tried in {steps} steps"
+    said += "." if steps == STEPS else f"; on the page in {STEPS}, by {MOVED} maps of chance, so that areas differ."
+    width, height = figure.get_size_inches()
+    said = figures.fitted(said, width - 2 * figures.EDGE)
+    figure.set_size_inches(width, height + (said.count("\n") + 5.6) * figures.SMALL * figures.LEADING / 72)
+    figure.legend(
+        lines, words, loc="outside lower left", ncols=2, fontsize=figures.SMALL, frameon=False, labelcolor=INK,
+        title=said, title_fontproperties={"size": figures.SMALL}, alignment="left", borderpad=0.2,
+    ).get_title().set(color=INK, parse_math=False)  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,44 +11,45 @@ from striate.blueprint import Refusal
 from striate.data.drawn import INK, ORANGE
 from striate.visualize import figures
 from striate.visualize.attribution import METHODS, Heat
+from striate.visualize.where import HOW, Trust, called
 
 ACROSS = 3
 TOP = 0.995  # of a map's cells are within its scale: a few very large ones would leave the rest dark
+BARS = (("0: nothing", "1: its most"), ("−1: against the class", "0: nothing", "1: for it"))
+SCALED = f"Each map has a scale of its own: 1 is what only {1 - TOP:.1%} of its cells exceed."
 
 
 def draw_attribution(
-    pixels: Tensor, heats: Sequence[Heat], classes: Sequence[str] = (), index: int = 0, marked: Collection[str] = ()
+    pixels: Tensor,
+    heats: Sequence[Heat],
+    classes: Sequence[str] = (),
+    index: int = 0,
+    trusts: Sequence[Trust | None] = (),
 ) -> bytes:
     """A PNG: one image, uint8 C×H×W, and over it what each of the heats has for image `index`, each in its own size of
-    numbers. `marked` are methods whose maps do not change with random weights (`trust.randomised`).
+    numbers; below it what these mean, and how it stood its tests where it was tried (`where.tried`).
     """
     if not heats:
         raise Refusal("Cannot draw attribution: no map is given.", ways="attribution.attribute makes one.")
-    down = -(-(len(heats) + 1) // ACROSS)
-    wide = figures.WIDE / ACROSS
-    figure = figures.canvas(figures.WIDE, down * (wide * pixels.shape[1] / pixels.shape[2] + 0.42) + 0.75)
-    figure.suptitle(_said(heats[0], classes, index), color=INK, fontweight="bold", fontsize=10, parse_math=False)
-    axes = figure.subplots(down, ACROSS, squeeze=False)
-    figures.image(axes.flat[0], pixels, "the image\n")
+    across = min(ACROSS, 1 + len(heats))
+    down, inch = -(-(len(heats) + 1) // across), figures.WIDE / across
+    tall = 0.95 * inch * pixels.shape[1] / pixels.shape[2] + (0.7 if any(trusts) else 0.42)
+    bars = {bool((heat.values[index] < 0).any()) for heat in heats}
+    figure = figures.canvas(figures.WIDE, down * tall + 0.35 * len(bars), _said(heats[0], classes, index))
+    axes = figure.subplots(down, across, squeeze=False)
+    figures.image(axes.flat[0], pixels, "The image")
     scales = {}
-    for place, heat in zip(axes.flat[1:], heats, strict=False):
+    for place, heat, trust in zip(axes.flat[1:], heats, [*trusts, *[None] * len(heats)], strict=False):
         signed = bool((heat.values[index] < 0).any())
         scales[signed] = figures.heat(place, within(heat.values[index]), pixels)
-        place.set_title(f"{heat.method}\n", color=INK, fontsize=8)
-        note = "the same with random weights" if heat.method in marked else METHODS[heat.method].meaning
-        place.text(
-            0.5, 1.025, note, transform=place.transAxes, ha="center", fontsize=6.5,
-            color=ORANGE if heat.method in marked else INK,
-        )  # fmt: skip
+        figures.titled(place, figures.fitted(called(heat.method), inch, bold=True, lines=1), bold=True)
+        tests = [(line, ORANGE if failed else INK) for line, failed in (trust.brief() if trust else ())]
+        figures.lined(place, [(METHODS[heat.method].meaning, INK), *tests])
     for place in axes.flat[len(heats) + 1 :]:
         place.axis("off")
     for signed, drawn in sorted(scales.items()):
-        bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.9, aspect=40, pad=0.01)
-        bar.set_ticks([-1, 0, 1] if signed else [0, 1])
-        bar.ax.set_xticklabels(["against it", "nothing", "for the class"] if signed else ["nothing", "most"])
-        bar.ax.tick_params(labelsize=7, colors=INK)
-        if bar.solids is not None:
-            bar.solids.set_alpha(1)
+        figures.shares(figure, drawn, axes, BARS[signed])
+    figures.below(figure, f"{SCALED} In brackets: by chance. {HOW}" if any(trusts) else SCALED)
     return figures.png(figure)
 
 
