@@ -7,18 +7,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
 import striate
+from pictures import NEAR, apart
 from striate.nn.build import Network
 
+if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.text import Text
+
 PICTURES = Path(__file__).parents[1] / "golden" / "pictures"
-NEAR = 4.0  # of 255, the mean difference of two pictures that are the same to the eye
+SMALLEST = 8.0  # points; of a picture as wide as a phone a point is a pixel
 
 
 @pytest.fixture(scope="session")
@@ -52,24 +57,44 @@ def scene() -> Tensor:
 
 
 @pytest.fixture
-def golden_picture(request: pytest.FixtureRequest) -> Callable[[str, bytes], None]:
+def golden_picture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], None]:
     """`golden_picture("lenet5-filters", png)` fails where the picture is not that of tests/golden/pictures to the
-    eye: the size, and the mean difference.
+    eye: of the same size, and alike in all blocks. What is drawn in the test has no text that is cut off or too small.
     """
+    from matplotlib.text import Text
+
+    draw, faults = Text.draw, list[str]()
+
+    def watched(text: Text, paper: RendererAgg) -> None:
+        draw(text, paper)
+        if text.get_visible() and text.get_text().strip():
+            faults.extend(_unreadable(text, paper))
 
     def compare(name: str, png: bytes) -> None:
+        assert not faults, "\n".join(faults)
         path = PICTURES / f"{name}.png"
         now = Image.open(BytesIO(png)).convert("RGB")
         if request.config.getoption("--accept"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            now.quantize(64).save(path, optimize=True)
+            now.save(path, optimize=True)
             return
         if not path.exists():
             pytest.fail(f"{path.name} is not there yet: make accept draws it", pytrace=False)
         kept = Image.open(path).convert("RGB")
         if kept.size != now.size:
             pytest.fail(f"{path.name}: {now.size[0]}×{now.size[1]}, kept is {kept.size[0]}×{kept.size[1]}")
-        apart = np.abs(np.asarray(now, np.float32) - np.asarray(kept, np.float32)).mean()
-        assert apart < NEAR, f"{path.name}: {apart:.1f} of 255 apart on average; if this is meant: make accept"
+        far = apart(now, kept)
+        assert far < NEAR, f"{path.name}: {far:.0f} of 255 apart in some place; if this is meant: make accept"
 
+    monkeypatch.setattr(Text, "draw", watched)
     return compare
+
+
+def _unreadable(text: Text, paper: RendererAgg) -> list[str]:
+    """What keeps a reader from a text: it leaves the paper, or is too small."""
+    box, found = text.get_window_extent(), list[str]()
+    if box.x0 < -1 or box.y0 < -1 or box.x1 > paper.width + 1 or box.y1 > paper.height + 1:
+        found.append(f"cut off: {text.get_text()!r}")
+    if text.get_fontsize() < SMALLEST:
+        found.append(f"too small, {text.get_fontsize():g} points: {text.get_text()!r}")
+    return found

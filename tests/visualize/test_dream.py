@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from striate.judging.trained import preprocessing_of
 from striate.nn.build import Network
 from striate.visualize.dream import _octaves, dream
 from striate.visualize.imagine import measured
+from striate.visualize.imagine.drawn import row
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +65,8 @@ def test_what_is_no_photo_to_dream_on(squeezenet: Network, bee: Tensor) -> None:
         dream(squeezenet, bee, octaves=0)
     with pytest.raises(NotFound, match=r'No layer "body\.55"'):
         dream(squeezenet, bee, "body.55")
+
+
+def test_the_picture(resnet: Network, scene: Tensor, golden_picture: Callable[[str, bytes], None]) -> None:
+    dreamt = dream(resnet, scene[0], "stage1.2.sum", octaves=1, steps=3)
+    golden_picture("dream", row({"the photo": scene[0] / 255, "with more of stage1.2.sum in it": dreamt / 255}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from striate.data.preprocessing import Preprocessing
 from striate.judging.trained import preprocessing_of
 from striate.nn import build
 from striate.nn.build import Network
+from striate.visualize import filters_drawn
 from striate.visualize.filters import Alike, filters, in_colours
 from striate.visualize.filters_drawn import draw_filters
 
@@ -167,3 +169,16 @@ def test_filters_as_a_picture(resnet: Network, lenet: Network, golden_picture: C
     golden_picture("filters-resnet20", draw_filters(filters(resnet), preprocessing_of(resnet)))
     for layer in ("conv2.conv", "fc3.fc", "fc5"):
         assert draw_filters(filters(lenet, layer)).startswith(b"\x89PNG")
+
+
+def test_a_filter_is_found_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A weak one's norm stands at its number; so does its row."""
+    monkeypatch.setattr(filters_drawn, "png", lambda figure: figure)
+    weight = torch.randn(40, 4, 3, 3)
+    weight[7] = 0
+    figure: Any = draw_filters(found := filters(conv(weight)))
+    grid, norms = figure.axes[0], next(axes for axes in figure.axes if axes.lines)
+    shown = found.norms.topk(16).indices.sort().values.tolist()
+    assert [label.get_text() for label in grid.get_yticklabels()] == [str(number) for number in shown]
+    assert [line[1, 1] for line in norms.collections[0].get_segments()] == pytest.approx(found.norms.tolist())
+    assert norms.lines[0].get_xdata() == [7]

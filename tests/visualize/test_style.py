@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from striate.data import read_image
 from striate.data.preprocessing import scaled
 from striate.judging.trained import preprocessing_of
 from striate.nn.build import Network
+from striate.visualize.imagine.drawn import row
 from striate.visualize.imagine.objectives import gram
 from striate.visualize.style import by_grid, restyle
 from striate.visualize.watching import as_far_as, undisturbed
@@ -74,3 +76,10 @@ def test_what_cannot_be_restyled(squeezenet: Network, pictures: tuple[Tensor, Te
         restyle(squeezenet, photo[:, :, :8], painting)
     with pytest.raises(NotFound, match='No layer "conv99"'):
         restyle(squeezenet, photo, painting, contents="conv99")
+
+
+def test_the_picture(resnet: Network, scene: Tensor, golden_picture: Callable[[str, bytes], None]) -> None:
+    painting = scene[0].flip(0, 2)
+    made = restyle(resnet, scene[0], painting, contents="stage1.0.sum", styles=["stem", "stage1.2.sum"], steps=6)
+    shown = {"the photo": scene[0], "in the style of": painting, "is": made}
+    golden_picture("style", row({name: picture / 255 for name, picture in shown.items()}))

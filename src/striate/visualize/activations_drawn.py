@@ -10,13 +10,26 @@ from torch import Tensor
 from striate.blueprint.said import counted
 from striate.data.drawn import BLUE, FAINT, INK, ORANGE
 from striate.visualize.activations import Maps, Statistics
-from striate.visualize.figures import HEAT, SIGNED, WIDE, canvas, image, png
+from striate.visualize.figures import (
+    HEAT,
+    LEADING,
+    SIGNED,
+    SMALL,
+    WIDE,
+    below,
+    canvas,
+    fitted,
+    headed,
+    image,
+    png,
+    titled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NAMES = 24  # layers that are named below the axis
-LONGEST = 34  # characters of a layer's name
+NAMES = 150  # layers that are named, in a picture that a phone can show
+ROOM = 1.8  # inches of a layer's name
 
 
 def draw_maps(found: Sequence[Maps], pixels: Tensor, most: int = 5, which: int = 0) -> bytes:
@@ -24,11 +37,10 @@ def draw_maps(found: Sequence[Maps], pixels: Tensor, most: int = 5, which: int =
     scaled by itself: from 0, or where there are values below it, both ways from 0.
     """
     inch = WIDE / (most + 1)
-    figure = canvas(WIDE, (inch + 0.32) * len(found) + 0.3)
+    figure = canvas(WIDE, (inch + 0.38) * len(found))
     for part, layer in zip(figure.subfigures(len(found), squeeze=False).flat, found, strict=True):
         grid = layer.values.shape[1:]
-        title = f"{_brief(layer.layer)}, {'×'.join(map(str, grid))}: the strongest {min(most, grid[0])}"
-        part.suptitle(title, color=INK, fontsize=8, fontweight="bold", x=0.01, ha="left")
+        headed(part, f"{layer.layer}, {'×'.join(map(str, grid))}: the strongest {min(most, grid[0])}")
         axes = part.subplots(1, most + 1, squeeze=False)[0]
         image(axes[0], pixels)
         for place, at in enumerate(axes[1:]):
@@ -37,11 +49,10 @@ def draw_maps(found: Sequence[Maps], pixels: Tensor, most: int = 5, which: int =
                 channel = int(layer.order[which, place])
                 _map(at, layer.values[which, channel])
                 top = float(layer.values[which, channel].abs().max())
-                at.set_title(f"{channel}: to {top:{'.0f' if top >= 100 else '.3g'}}", size=7, color=INK)
+                titled(at, f"{channel}: {top:{'.0f' if top >= 100 else '.3g'}}")
     signed = any(bool((layer.values[which] < 0).any()) for layer in found)
-    figure.supxlabel(
-        f"dark is 0{', or white where values have both signs' * signed}; each from there", size=7, color=INK
-    )
+    dark = "Dark is 0, or white where values have both signs" if signed else "Dark is 0"
+    below(figure, f"Over each: its channel, and its largest value. {dark}; each map has its own scale.")
     return png(figure)
 
 
@@ -51,27 +62,33 @@ def _map(axes: Axes, value: Tensor) -> None:
 
 
 def draw_statistics(found: Sequence[Statistics]) -> bytes:
-    """A PNG, layers from left to right: mean and deviation of the values; shares of zeros and of dead channels."""
-    figure = canvas(WIDE, 4.6, f"Values by layer, on {counted(found[0].images, 'image')}")
-    above, below = figure.subplots(2, sharex=True)
+    """A PNG, a line a layer, the first on top: mean and deviation of the values, shares of zeros and of dead channels
+    where there are any.
+    """
+    apart, line = -(-len(found) // NAMES), SMALL * LEADING / 72
+    figure = canvas(
+        WIDE, max(2.0, len(found) / apart * line + 1.0), f"Values by layer, on {counted(found[0].images, 'image')}"
+    )
+    left, right = figure.subplots(1, 2, sharey=True)
     places = range(len(found))
-    above.plot(places, [of.deviation for of in found], "o-", color=BLUE, markersize=3, linewidth=1.2, label="deviation")
-    above.plot(places, [of.mean for of in found], "s--", color=ORANGE, markersize=2.5, linewidth=1, label="mean")
-    above.axhline(0, color=FAINT, linewidth=0.8)
-    below.bar(places, [of.zeros for of in found], color=FAINT, label="zeros, of all values")
+    left.plot([of.deviation for of in found], places, "o-", color=BLUE, markersize=3, linewidth=1.2, label="deviation")
+    left.plot([of.mean for of in found], places, "s--", color=ORANGE, markersize=2.5, linewidth=1, label="mean")
+    left.axvline(0, color=FAINT, linewidth=0.8)
+    right.barh(places, [of.zeros for of in found], color=FAINT, label="zeros, of all values")
     shares = [len(of.dead) / max(1, len(of.peaks)) for of in found]
-    below.plot(places, shares, "D", color=ORANGE, markersize=3, label="dead, of the channels")
-    below.set_ylim(0, 1.02)
-    below.yaxis.set_major_formatter("{x:.0%}")
-    apart = -(-len(found) // NAMES)
-    below.set_xticks(list(places)[::apart], [_brief(of.layer) for of in found][::apart], rotation=90, fontsize=6)
-    for axes in (above, below):
+    dead = [place for place in places if shares[place]]
+    how = {"color": ORANGE, "markersize": 3, "clip_on": False}
+    right.plot([shares[place] for place in dead], dead, "D", label="dead, of the channels", **how)
+    right.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+    right.set_xlim(-0.02, 1.02)
+    names = [fitted(of.layer, ROOM, lines=1) for of in found]
+    left.set(ylim=(len(found) - 0.4, -0.6))
+    left.set_yticks([*places][::apart], names[::apart], parse_math=False)
+    for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=INK, labelsize=7)
-        axes.legend(frameon=False, fontsize=7, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
-    below.tick_params(axis="x", labelsize=6)
+        axes.tick_params(colors=INK, labelsize=SMALL)
+        axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.legend(frameon=False, fontsize=SMALL, loc="lower left", bbox_to_anchor=(-0.05, 1), borderaxespad=0)
+    right.tick_params(axis="y", length=0)
     return png(figure)
-
-
-def _brief(name: str) -> str:
-    return name if len(name) <= LONGEST else f"…{name[-LONGEST:]}"

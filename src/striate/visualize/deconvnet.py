@@ -221,16 +221,17 @@ def drawn(plates: Sequence[tuple[str, Tensor, Tensor]], side: int = 64) -> bytes
     K×C×H×W) the projections, and beside them the patches of the images that they cover. Grey is 0; each projection is
     scaled by its own largest value.
     """
-    from striate.visualize.figures import WIDE, canvas, image, png, tiles
+    from striate.visualize.figures import WIDE, canvas, fitted, image, png, tiles
 
     count = max(len(signals) for _, signals, _ in plates)
     across = next(n for n in range(1, count + 1) if n * n >= count)
     tall = WIDE / 2 * (-(-count // across) / across) + 0.25
-    figure = canvas(WIDE, tall * len(plates) + 0.35, "Projected back to pixels, and the images")
+    figure = canvas(WIDE, tall * len(plates) + 0.1, "Projected back to pixels, and the images")
     axes = figure.subplots(len(plates), 2, squeeze=False)
     for row, (name, signals, pixels) in zip(axes, plates, strict=True):
         scaled = 0.5 + 0.5 * signals / signals.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
         found = boxes(signals)
+        name = fitted(name, WIDE / 2 - 0.1, lines=1)
         for place, images, title in zip(row, (scaled, pixels), (name, "patches of the images"), strict=True):
             image(place, tiles(_cut(images, found, side), across, gap=2), title)
     return png(figure)

@@ -24,7 +24,7 @@ THUMBNAIL = 64  # pixels of the longer side
 POOLINGS = ("mean", "flat")
 MOST = 625  # thumbnails in a picture that a phone can show
 NAMED = 20  # classes that a legend has room for
-LONGEST = 14  # characters of a class's name
+LONGEST = 0.75  # inches of a class's name
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000")  # Okabe & Ito 2008
 MARKERS = "osD^vP*X<>ph"  # as many classes again with every colour
 
@@ -153,7 +153,7 @@ def tsne(values: Tensor, perplexity: float = 30.0, seed: int = 0) -> Embedded:
     if min(numbers.shape) > 50:
         numbers = PCA(50, random_state=seed).fit_transform(numbers)
     points = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(numbers)
-    return Embedded(torch.from_numpy(points).float(), f"t-SNE, perplexity {perplexity:g}")
+    return Embedded(torch.from_numpy(points).float(), f"t-SNE, perplexity {perplexity:.3g}")
 
 
 def _enough(values: Tensor, least: int) -> None:
@@ -192,7 +192,7 @@ def embedding_picture(found: Features, embedded: Embedded, title: str, grid: boo
     n = len(found.values)
     chosen = torch.linspace(0, n - 1, most).round().long().unique() if n > most else torch.arange(n)
     points, thumbs = embedded.points[chosen], found.thumbs[chosen]
-    figure = figures.canvas(figures.WIDE, 5.9 if found.classes else 5.4)
+    figure = figures.canvas(figures.WIDE, 5.4 if found.classes else 4.9, title)
     axes = figure.subplots()
     # both in units of a thumbnail, y upwards: (0, 0) is the lower left one's middle
     if grid:
@@ -210,16 +210,14 @@ def embedding_picture(found: Features, embedded: Embedded, title: str, grid: boo
     axes.set(xlim=(-0.6, side - 0.4), ylim=(-0.6, side - 0.4), aspect="equal", xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_color(FAINT)
-    axes.set_title(visible(title), color=INK, fontweight="bold", fontsize=10, loc="left", parse_math=False)
     shared = counted(n, "image") if len(chosen) == n else f"{len(chosen):,} of {n:,} images"
-    below = f"{shared}; {visible(found.said)}\n{embedded.said}"
-    axes.set_xlabel(below, color=INK, fontsize=7.5, loc="left", parse_math=False)
+    figures.below(figure, f"{shared}; layer {found.said}\n{embedded.said}")
     return figures.png(figure)
 
 
 def _name(found: Features, label: int) -> str:
     name = visible(found.classes[label]) if label < len(found.classes) else str(label)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return figures.fitted(name, LONGEST, lines=1)
 
 
 def _uncovered(at: Tensor) -> Tensor:
@@ -244,17 +242,17 @@ def _marks(axes: Axes, found: Features, chosen: Tensor, at: Tensor, whole: Tenso
         axes.scatter(at[~whole, 0], at[~whole, 1], s=6, color=FAINT, zorder=1)
         return
     labels, corner = found.labels[chosen], at - 0.33 * whole[:, None]
-    size = max(5.0, 1.2 * (320 / side * 0.3) ** 2 / 4)
+    size = max(14.0, 1.2 * (320 / side * 0.3) ** 2 / 4)
     for label in labels.unique().tolist():
         for seen, order in ((whole, 3), (~whole, 1)):
             at_x, at_y = corner[(labels == label) & seen].T
             axes.scatter(
                 at_x, at_y, s=size, color=COLOURS[label % len(COLOURS)], marker=MARKERS[label % len(MARKERS)],
-                edgecolors="white", linewidths=0.4, zorder=order, label=_name(found, label) if order == 3 else None,
+                edgecolors=INK, linewidths=0.5, zorder=order, label=_name(found, label) if order == 3 else None,
             )  # fmt: skip
     if len(labels.unique()) <= NAMED:
         legend = axes.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=5, fontsize=7, frameon=False,
+            loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5, fontsize=figures.SMALL, frameon=False,
             handletextpad=0.1, columnspacing=0.8, markerscale=max(1.0, (30 / size) ** 0.5),
         )  # fmt: skip
         for text in legend.get_texts():

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from striate.data.drawn import BLUE, INK
+from striate.data.drawn import BLUE
 from striate.visualize.exciting import Patch
-from striate.visualize.figures import WIDE, canvas, image, png
+from striate.visualize.figures import WIDE, canvas, headed, image, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,13 +28,13 @@ def draw_exciting(found: Mapping[str, Sequence[Patch]], title: str = "") -> byte
         [(name, patches)] = found.items()
         return _alone(patches, title or f"{name}: what excites it most")
     across = min(ACROSS, max(map(len, found.values())))
-    talls = [_tall(patches[:across]) * WIDE / across + 0.26 for patches in found.values()]
-    figure = canvas(WIDE, sum(talls) + (0.3 if title else 0.0), title)
+    talls = [_tall(patches[:across]) * WIDE / across + 0.3 for patches in found.values()]
+    figure = canvas(WIDE, sum(talls), title)
     parts = figure.subfigures(len(found), squeeze=False, height_ratios=talls).flat
     for part, (name, patches) in zip(parts, found.items(), strict=True):
         patches = patches[:across]
         said = f"{name}: {patches[0].value:.3g}" + (f" to {patches[-1].value:.3g}" if len(patches) > 1 else "")
-        part.suptitle(said, color=INK, fontsize=7.5, x=0.01, ha="left")
+        headed(part, said)
         for place, axes in enumerate(part.subplots(1, across, squeeze=False)[0]):
             axes.axis("off")
             if place < len(patches):
@@ -47,7 +47,7 @@ def _alone(patches: Sequence[Patch], title: str) -> bytes:
     across = min(ALONE, len(patches))
     patches = patches[:across]
     talls = [_tall(patches) * WIDE / across, _ratio(patches[0].around) * WIDE / across]
-    figure = canvas(WIDE, sum(talls) + 0.9, title)
+    figure = canvas(WIDE, sum(talls) + 0.6, title)
     rows = figure.subplots(2, across, squeeze=False, height_ratios=talls)
     for axes, patch in zip(rows[0], patches, strict=True):
         image(axes, _whole(patch, patches), f"{patch.value:.3g}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,9 +14,11 @@ from striate.data.drawn import INK, ORANGE
 from striate.visualize import figures
 from striate.visualize.embedding import Features
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 BLOCK = 1 << 24  # distances that are in memory at a time
 ROWS = 12  # test images in a picture
-LONGEST = 12  # characters of a class's name
 
 
 class Neighbours(NamedTuple):
@@ -85,36 +87,30 @@ def neighbours_picture(
     chosen = torch.arange(min(ROWS, len(found.which))) if rows is None else rows
     k, mine, theirs = found.which.shape[1], of.labels, among.labels
     height, width = of.thumbs.shape[2:]
-    figure = figures.canvas(figures.WIDE, 0.75 + len(chosen) * (figures.WIDE / (k + 1.3) * height / width + 0.2))
-    figure.get_layout_engine().set(h_pad=0.01, hspace=0)  # type: ignore[union-attr, call-arg]
+    inch = figures.WIDE / (k + 1.3)  # of an image, and of its class's name
+    figure = figures.canvas(figures.WIDE, 0.1 + len(chosen) * (0.7 * inch * height / width + 0.44), title)
+    figure.get_layout_engine().set(h_pad=0.03, hspace=0)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(len(chosen), k + 2, squeeze=False, width_ratios=[1, 0.12, *[1] * k])
     for row, i in zip(grid, chosen.tolist(), strict=True):
-        _drawn(row[0], of, i)
+        _drawn(row[0], of, i, inch)
         row[1].axis("off")
         for axes, j, apart in zip(row[2:], found.which[i].tolist(), found.distances[i].tolist(), strict=True):
             other = mine is not None and theirs is not None and int(mine[i]) != int(theirs[j])
-            _drawn(axes, among, j, f"{apart:.3g}", other)
-    figure.suptitle(visible(title), color=INK, fontweight="bold", fontsize=10, x=0.01, ha="left", parse_math=False)
+            _drawn(axes, among, j, inch, f"{apart:.3g}", other)
     wrong = " · ✗ another class" if mine is not None and theirs is not None else ""
-    below = f"Left: the image. Right: the nearest of {len(among.values):,}, {found.measure} distance{wrong}\n{of.said}"
-    figure.supxlabel(visible(below, "\n"), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
+    right = f"the nearest of {len(among.values):,}, and the {found.measure} distance under each{wrong}"
+    figures.below(figure, f"Left: the image. Right: {right}\nBy layer {of.said}")
     return figures.png(figure)
 
 
-def _drawn(axes: object, of: Features, i: int, distance: str = "", other: bool = False) -> None:
-    figures.image(axes, of.thumbs[i])  # type: ignore[arg-type]
-    name = "" if of.labels is None else _short(of, int(of.labels[i]))
-    words = " ".join(part for part in ("✗" * other, name) if part)
-    axes.set_title(  # type: ignore[attr-defined]
-        words, color=ORANGE if other else INK, fontsize=6.5, pad=2, parse_math=False
-    )
-    if distance:
-        axes.text(  # type: ignore[attr-defined]
-            0.98, 0.03, distance, ha="right", va="bottom", fontsize=5, color="white", parse_math=False,
-            transform=axes.transAxes, bbox={"facecolor": INK, "alpha": 0.55, "pad": 0.8, "edgecolor": "none"},  # type: ignore[attr-defined]
-        )  # fmt: skip
+def _drawn(axes: Axes, of: Features, i: int, inch: float, distance: str = "", other: bool = False) -> None:
+    figures.image(axes, of.thumbs[i])
+    name = "" if of.labels is None else _short(of, int(of.labels[i]), inch - 0.05 - 0.12 * other)
+    colour = ORANGE if other else INK
+    figures.lined(axes, [(" ".join(part for part in ("✗" * other, name) if part), colour)], above=True)
+    figures.lined(axes, [(distance, INK)])
 
 
-def _short(of: Features, label: int) -> str:
+def _short(of: Features, label: int, room: float) -> str:
     name = visible(of.classes[label]) if label < len(of.classes) else str(label)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return figures.fitted(name, room, lines=1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from striate.blueprint.said import visible
 from striate.data.drawn import BLUE, FAINT, INK, ORANGE
+from striate.visualize import figures
 from striate.visualize.attribution import METHODS
-from striate.visualize.field_drawn import framed
-from striate.visualize.figures import WIDE, canvas, heat, image, png
+from striate.visualize.field_drawn import FRAMES, framed
+from striate.visualize.figures import EDGE, LEADING, SMALL, WIDE, canvas, fitted, headed, heat, image, png
 from striate.visualize.page import STRONGEST, Page
 from striate.visualize.where import HOW, Where
 
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
     from torch import Tensor
 
-LONGEST = 26  # characters of a class beside its bar
 ACROSS = 2  # maps
-LINE, WHOLE = 46, 98  # characters of a line below a map, and across the page
-BELOW = 1.1  # inches below a map, for its scale and what is said of it
+LINE = SMALL * LEADING / 72  # inches
+ROOM = WIDE / ACROSS - 3 * EDGE  # inches of what is said of a map
 SPECKS = 0.998  # of a map's cells are not the brightest specks
-PART = {"size": 9, "fontweight": "bold", "color": INK, "ha": "left"}
+CHANNELS = {False: ("0", "its most"), True: ("− its most", "0", "its most")}
 
 
 def draw_page(found: Page) -> bytes:
@@ -34,24 +33,24 @@ def draw_page(found: Page) -> bytes:
     """
     rows = [found.maps[i : i + ACROSS] for i in range(0, len(found.maps), ACROSS)]
     half, fifth = _height(found.pixels), WIDE / STRONGEST
-    heights = [max(1.9, half) + 0.45, *[half + BELOW + 0.2 * (row is rows[0]) for row in rows]]
-    heights += [0.5] if rows else []
-    heights += [0.2 + 0.13 * len(found.left_out)] if found.left_out else []
-    heights += [fifth * _tall(found) + 0.6] if found.strongest else []
-    heights += [half + 0.35] if found.sight else []
+    said = [fitted(HOW, WIDE - 2 * EDGE)] if rows else []
+    said += ["\n".join(fitted(f"Left out: {visible(why)}", WIDE - 2 * EDGE) for why in found.left_out)]
+    said = [text for text in said if text]
+    heights = [max(1.9, half) + 0.6]
+    heights += [half + 0.55 + 0.2 * (row is rows[0]) + LINE * max(map(_lines, row)) for row in rows]
+    heights += [0.16 + LINE * (text.count("\n") + 1) for text in said]
+    heights += [fifth * _tall(found) + 0.8] if found.strongest else []
+    heights += [half + 0.4] if found.sight else []
     figure = canvas(WIDE, sum(heights))
     parts = iter(figure.subfigures(len(heights), height_ratios=heights, squeeze=False).flat)
     _classes(next(parts), found)
     for number, row in enumerate(rows):
         part = next(parts)
         if not number:
-            _headed(part, "Where it looks")
+            headed(part, "Where it looks")
         _maps(part, row, found.pixels, _asked(found))
-    if rows:
-        next(parts).text(0.015, 0.5, fill(HOW, WHOLE), size=6.5, color=INK, va="center")
-    if found.left_out:
-        said = "\n".join(visible(why) for why in found.left_out)
-        next(parts).text(0.015, 0.5, f"Left out: {said}", size=7, color=INK, va="center", parse_math=False, wrap=True)
+    for text in said:
+        next(parts).text(EDGE / WIDE, 0.5, text, size=SMALL, color=INK, va="center", parse_math=False)
     if found.strongest:
         _channels(next(parts), found)
     if found.sight:
@@ -70,30 +69,29 @@ def _tall(found: Page) -> float:
     return min(2.0, rows / columns)
 
 
-def _brief(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _said(one: Where) -> str:
+    return "\n".join(fitted(line, ROOM) for line in (METHODS[one.heat.method].meaning, *one.lines()))
 
 
-def _headed(part: SubFigure, text: str) -> None:
-    part.suptitle(visible(text), parse_math=False, **PART).set_x(0.015)  # given at once, no room would be kept for it
+def _lines(one: Where) -> int:
+    return _said(one).count("\n") + 1
 
 
 def _classes(part: SubFigure, found: Page) -> None:
-    _headed(part, f"{_brief(Path(found.image).name, 30)}: what {_brief(found.model, 20)} takes it for")
+    headed(part, f"{Path(found.image).name}: what {found.model} takes it for", lines=2)
     left, right = part.subplots(1, 2, width_ratios=[1, 1])
-    image(left, found.pixels)
-    left.set_title(f"as it reads it, {found.volume}", size=7, color=INK)
+    image(left, found.pixels, f"as it reads it, {found.volume}")
     places = range(len(found.best))
     right.barh(places, found.shares, color=[_colour(name, _asked(found)) for name in found.best], height=0.42)
     for place, name, share in zip(places, found.best, found.shares, strict=True):
-        right.text(0, place - 0.3, _brief(name, LONGEST), size=8, color=INK, va="bottom", parse_math=False)
+        right.text(0, place - 0.3, fitted(name, ROOM, lines=1), size=SMALL, color=INK, va="bottom", parse_math=False)
         inside = share > 0.8
         right.text(
             share - 0.02 if inside else share + 0.02, place, f"{share:.1%}" if share >= 0.0005 else "< 0.1%",
-            size=8, color="white" if inside else INK, va="center", ha="right" if inside else "left",
+            size=SMALL, color="white" if inside else INK, va="center", ha="right" if inside else "left",
         )  # fmt: skip
     right.set(xlim=(0, 1), ylim=(len(found.best) - 0.4, -0.85), xticks=[0, 0.5, 1], yticks=[])
-    right.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"], size=7, color=INK)
+    right.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"], size=SMALL, color=INK)
     right.spines[["top", "right", "left"]].set_visible(False)
     right.spines["bottom"].set_color(FAINT)
 
@@ -112,8 +110,7 @@ def _maps(part: SubFigure, row: Sequence[Where], pixels: Tensor, asked: Sequence
         axes.axis("off")
         if one is not None:
             drawn = heat(axes, clipped(one.heat.values[0]), pixels)
-            title, colour = _brief(one.title, LONGEST + 4), _colour(one.of, asked)
-            axes.set_title(title, size=8.5, color=colour, fontweight="bold", parse_math=False)
+            figures.titled(axes, fitted(one.title, ROOM, bold=True, lines=1), _colour(one.of, asked), bold=True)
             _scaled(part, drawn, axes, one)
 
 
@@ -125,11 +122,10 @@ def clipped(values: Tensor) -> Tensor:
 
 def _scaled(part: SubFigure, drawn: Any, axes: Axes, one: Where) -> None:
     bar = part.colorbar(drawn, ax=axes, location="bottom", shrink=0.92, aspect=34, pad=0.015)
-    bar.ax.tick_params(labelsize=6, colors=INK, length=2, pad=1)
+    bar.ax.tick_params(labelsize=SMALL, colors=INK, length=2, pad=1)
     bar.locator = _few()
     bar.update_ticks()
-    said = "\n".join(fill(line, LINE) for line in (METHODS[one.heat.method].meaning, *one.lines()))
-    bar.set_label(said, color=INK if one.trusted else ORANGE, size=7, labelpad=2)
+    bar.set_label(_said(one), color=INK if one.trusted else ORANGE, size=SMALL, labelpad=2)
 
 
 def _few() -> Any:
@@ -142,21 +138,22 @@ def _channels(part: SubFigure, found: Page) -> None:
     strongest = found.strongest
     assert strongest is not None
     grid = "×".join(map(str, strongest.values.shape[1:]))
-    _headed(part, f"The strongest channels of {strongest.layer}, {grid}")
-    for axes, channel in zip(
-        part.subplots(1, STRONGEST, squeeze=False)[0], [*found.channels, *[None] * 9], strict=False
-    ):
+    headed(part, f"The strongest channels of {strongest.layer}, {grid}")
+    row, scales = part.subplots(1, STRONGEST, squeeze=False)[0], {}
+    for axes in row:
         axes.axis("off")
-        if channel is not None:
-            value = strongest.values[0, channel]
-            heat(axes, value, title=f"{channel}: to {float(value.abs().max()):.3g}")
+    for axes, channel in zip(row, found.channels, strict=False):
+        value = strongest.values[0, channel]
+        scales[bool((value < 0).any())] = heat(axes, value, title=f"{channel}: to {float(value.abs().max()):.3g}")
+    for signed, drawn in sorted(scales.items())[-1:]:  # one says it for both
+        figures.shares(part, drawn, row, CHANNELS[signed])
 
 
 def _field(part: SubFigure, found: Page) -> None:
     assert found.sight is not None
-    _headed(part, "What the most active cell of the strongest sees")
+    headed(part, "What the most active cell of the strongest sees")
     left, right = part.subplots(1, 2)
     image(left, found.pixels)
-    framed(left, found.sight)
+    told = f"{found.sight.told()} {FRAMES[framed(left, found.sight)]}"
     right.axis("off")
-    right.text(0, 0.5, fill(found.sight.told(), 40), size=8, color=INK, va="center", parse_math=False)
+    right.text(0, 0.5, fitted(told, ROOM - 0.1), size=SMALL, color=INK, va="center", parse_math=False)

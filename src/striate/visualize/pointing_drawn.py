@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ACROSS, MOST = 4, 8  # images
-LONGEST = 16  # characters of a class
+NAMED = 1.6  # inches of what a bar is of
 
 
 class Pointed(NamedTuple):
@@ -41,10 +41,10 @@ def draw_pointing(
     rows = -(-len(some) // ACROSS)
     height, width = pointed[0].pixels.shape[1:]
     tall, tile = 0.55 + 0.3 * len(shares), 0.28 + (figures.WIDE / ACROSS - 0.1) * min(2.0, height / width)
-    figure = figures.canvas(figures.WIDE, tall + 0.6 + tile * rows, visible(title))
+    figure = figures.canvas(figures.WIDE, tall + 0.6 + tile * rows, title)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[tall, 0.3 + tile * rows]).flat
     _bars(above.subplots(), shares, against)
-    below.suptitle(f"Where {method} points: ○ a hit, × a miss", size=8, color=INK, x=0.015, ha="left", parse_math=False)
+    figures.headed(below, f"Where {method} points: ○ a hit, × a miss")
     for axes, place in zip(below.subplots(rows, ACROSS, squeeze=False).flat, [*some, *[None] * ACROSS], strict=False):
         axes.axis("off")
         if place is not None:
@@ -59,12 +59,13 @@ def _bars(axes: Axes, shares: Mapping[str, float], against: Sequence[str]) -> No
         inside = share > 0.85
         axes.text(
             share + (-0.01 if inside else 0.01), place, f"{share:.0%}", va="center", ha="right" if inside else "left",
-            size=8, color="white" if inside else INK,
+            size=figures.SMALL, color="white" if inside else INK,
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(len(shares) - 0.4, -0.6))
-    axes.set_yticks(places, list(shares), size=8, color=INK, parse_math=False)
-    axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"], size=7, color=INK)
-    axes.set_xlabel("hits, mean of the classes", size=7, color=INK)
+    names = [figures.fitted(visible(name), NAMED, lines=1) for name in shares]
+    axes.set_yticks(places, names, size=figures.SMALL, color=INK, parse_math=False)
+    axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"], size=figures.SMALL, color=INK)
+    axes.set_xlabel("hits, mean of the classes", size=figures.SMALL, color=INK)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     axes.tick_params(length=0)
@@ -73,8 +74,7 @@ def _bars(axes: Axes, shares: Mapping[str, float], against: Sequence[str]) -> No
 def _image(axes: Axes, one: Pointed) -> None:
     from matplotlib.patches import Rectangle
 
-    name = visible(one.name)
-    figures.image(axes, one.pixels, name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…")
+    figures.image(axes, one.pixels, figures.fitted(visible(one.name), figures.WIDE / ACROSS - 0.1, lines=1))
     for left, top, right, bottom in one.boxes.tolist():
         for colour, width in (("white", 2.0), (BLUE, 1.1)):
             axes.add_patch(
@@ -84,5 +84,11 @@ def _image(axes: Axes, one: Pointed) -> None:
     mark, colour = ("o", BLUE) if one.hit else ("x", ORANGE)
     for edge, width in (("white", 3.4), (colour, 1.8)):
         axes.plot(
-            [column], [row], mark, markersize=8, markerfacecolor="none", markeredgecolor=edge, markeredgewidth=width
+            [column],
+            [row],
+            mark,
+            markersize=figures.SMALL,
+            markerfacecolor="none",
+            markeredgecolor=edge,
+            markeredgewidth=width,
         )

@@ -12,6 +12,7 @@ from striate.blueprint import Refusal
 from striate.blueprint.said import counted, visible
 from striate.data.drawn import INK
 from striate.data.memory import room_for
+from striate.nn.build import Network
 from striate.visualize import figures
 from striate.visualize.images import Data, Tick, batches, unheard
 from striate.visualize.ranks import ranks
@@ -21,8 +22,8 @@ BATCH = 128  # images whose similarities are taken at a time
 MOST = 16  # layers, where none are named
 HELD = 1 << 30  # bytes of features in memory at a time
 ROUNDING = 1e-6  # of float32 features, with a margin
-NUMBERS = 10  # layers: a matrix has room for its numbers
-LONGEST = 22  # characters of a layer's name
+NUMBERS = 8  # layers: a matrix has room for its numbers
+NAMED = 1.5  # inches of a layer's name
 
 
 class Similarity(NamedTuple):
@@ -113,16 +114,23 @@ Sides = Sequence[tuple[nn.Module, tuple[str, ...]]]
 
 
 def telling_layers(model: nn.Module, x: Tensor) -> tuple[str, ...]:
-    """The layers with weights and the joins, in the order of the names, MOST at most. Runs the network on x."""
+    """The layers with weights and the joins of a network of ours, MOST at most, in their order; where there are more,
+    not those inside a join's arms: blocks are told apart by what they hand on. Runs the network on x.
+    """
     parts = dict(model.named_modules())
+    nodes = [node.name for node in model.graph.nodes] if isinstance(model, Network) else []
 
     def telling(name: str) -> bool:
-        weight = getattr(parts.get(name), "weight", None)
-        return name not in parts if weight is None else weight.ndim > 1
+        weight, part = getattr(parts.get(name), "weight", None), parts.get(name)
+        join = name in nodes and (part is None or any(True for _ in part.children()))
+        return join if weight is None else weight.ndim > 1
 
     named = [name for name in layers(model) if name != OUT and telling(name)]
+    named.sort(key=lambda name: nodes.index(name) if name in nodes else 0)  # a join is written before what it joins
     if not named:
         raise Refusal("Cannot choose layers to compare: none has weights.", ways="Name some.")
+    outer = [name for name in named if not any(name.startswith(f"{join}.") for join in named)]
+    named = outer if len(named) > MOST and len(outer) > MOST // 2 else named
     chosen = torch.linspace(0, len(named) - 1, min(MOST, len(named))).round().int().tolist()
     return tuple(named[i] for i in chosen)
 
@@ -210,32 +218,33 @@ def _whole(
 
 
 MEASURES = {"cka": _cka, "rsa": _rsa}
-MEANING = {"cka": "linear CKA, 1: the same up to rotation and scale", "rsa": "RSA: Spearman's correlation of RDMs"}
+MEASURE = {"cka": "linear CKA", "rsa": "Spearman's correlation"}
+MEANING = {"cka": "Linear CKA: 1 is the same up to rotation and scale", "rsa": "RSA: Spearman's correlation of RDMs"}
 
 
 def similarity_picture(found: Similarity, title: str, mine: str = "", its: str = "") -> bytes:
     """A PNG of the matrix, the first layers at the lower left; `mine` and `its` name the networks."""
     n, m = found.values.shape
-    figure = figures.canvas(figures.WIDE, figures.WIDE * max(0.7, min(1.3, 0.25 + 0.65 * n / m)))
+    figure = figures.canvas(figures.WIDE, figures.WIDE * max(0.7, min(1.3, 0.15 + 0.65 * n / m)), title)
     axes = figure.subplots()
     low = min(0.0, float(found.values.min())) if found.measure == "rsa" else 0.0
     drawn = axes.imshow(found.values.clamp(low, 1).numpy(), cmap=figures.HEAT, vmin=low, vmax=1, origin="lower")
     axes.set_xticks(range(m), [_short(name) for name in found.columns], rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n), [_short(name) for name in found.rows])
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        label.set(parse_math=False, fontsize=max(5.0, min(8.0, 100 / max(n, m))), color=INK)
+        label.set(parse_math=False, fontsize=figures.SMALL, color=INK)
     if max(n, m) <= NUMBERS:
         for row in range(n):
             for column in range(m):
                 value = float(found.values[row, column])
                 colour = INK if (value - low) / (1 - low) > 0.6 else "white"
-                axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=60 / max(n, m))
-    axes.set_xlabel(visible(its), color=INK, fontsize=8, parse_math=False)
-    axes.set_ylabel(visible(mine), color=INK, fontsize=8, parse_math=False)
-    axes.set_title(visible(title), color=INK, fontweight="bold", fontsize=10, parse_math=False)
-    figures.scale(figure, drawn, axes, f"{MEANING[found.measure]}; {counted(found.images, 'image')}")
+                axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=figures.SMALL)
+    for name, to in ((its, axes.set_xlabel), (mine, axes.set_ylabel)):
+        to(figures.fitted(visible(name), 2.5, lines=2), color=INK, fontsize=figures.SMALL, parse_math=False)
+    figures.scale(figure, drawn, axes, MEASURE[found.measure])
+    figures.below(figure, f"{MEANING[found.measure]}; {counted(found.images, 'image')}")
     return figures.png(figure)
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"…{name[-LONGEST + 1 :]}"
+    return figures.fitted(visible(name), NAMED, lines=1)

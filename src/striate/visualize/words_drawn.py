@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from striate.blueprint.said import visible
 from striate.data.drawn import INK
-from striate.visualize.figures import HEAT, SIGNED, WIDE, canvas, png
+from striate.visualize.figures import HEAT, SIGNED, SMALL, WIDE, canvas, fitted, png
 from striate.visualize.words import METHODS, Words
 
 SIZE, LEADING = 10.0, 1.75  # points; of a line, times the size
@@ -42,9 +42,10 @@ def _drawn(found: Words, title: str) -> bytes:
     placed = _placed(found)
     leading = SIZE * LEADING / 72
     tall = (placed[-1].line + 1) * leading
-    figure = canvas(WIDE, tall + 1.15, title or f"{found.of} ({found.share:.0%})")
+    figure = canvas(WIDE, tall + 1.0, title or f"{found.of} ({found.share:.0%})")
+    whole = figure.get_figheight()
     figure.set_layout_engine("none")  # every word's place is worked out here
-    axes = figure.add_axes((0, 0.75 / (tall + 1.15), 1, tall / (tall + 1.15)))
+    axes = figure.add_axes((0, 0.75 / whole, 1, tall / whole))
     axes.set(xlim=(0, WIDE), ylim=(tall, 0))
     axes.axis("off")
     top = float(found.scores.abs().max()) or 1.0
@@ -61,14 +62,13 @@ def _drawn(found: Words, title: str) -> bytes:
         axes.text(
             part.left, above + 0.43 * leading, part.text, size=SIZE, color=ink, va="center_baseline", parse_math=False
         )
-    bar = figure.add_axes((0.1, 0.42 / (tall + 1.15), 0.8, 0.1 / (tall + 1.15)))
+    bar = figure.add_axes((0.1, 0.42 / whole, 0.8, 0.1 / whole))
     drawn = figure.colorbar(ScalarMappable(norm, colours), cax=bar, orientation="horizontal")
-    drawn.ax.tick_params(labelsize=7, colors=INK)
+    drawn.ax.tick_params(labelsize=SMALL, colors=INK)
     against = "; below 0: against it" if found.signed else ""
-    drawn.set_label(
-        f"{METHODS[found.method][2]}: above 0 for {found.of}{against}" if against else METHODS[found.method][2]
-    )
-    drawn.ax.xaxis.label.set(size=8, color=INK)
+    meaning = METHODS[found.method][2]
+    drawn.set_label(fitted(f"{meaning}: above 0 for {found.of}{against}", WIDE - 0.2, lines=1) if against else meaning)
+    drawn.ax.xaxis.label.set(size=SMALL, color=INK)
     return png(figure)
 
 

@@ -50,7 +50,7 @@ def test_levels_follow_the_logarithm_of_a_wide_range_and_are_shared() -> None:
     assert both.levels[0] == pytest.approx(0.05)
     assert both.levels[-1] == pytest.approx(float(steep.losses.max()))
     assert _scale([steep], 2.0).levels[-1] == pytest.approx(2.0)
-    assert _cut(steep, 2.0) == ["\nlosses above 2 are drawn as 2"]
+    assert _cut(steep, 2.0) == ["losses above 2 are drawn as 2"]
     assert _cut(steep, 1e9) == _cut(steep, torch.inf) == []
     below = steep._replace(losses=steep.losses - 1)
     assert not _scale([below], torch.inf).logarithmic  # no logarithm of what is below 0
@@ -61,6 +61,15 @@ def test_levels_follow_the_logarithm_of_a_wide_range_and_are_shared() -> None:
 def test_contours_with_a_training_s_way(golden_picture: Golden) -> None:
     way = torch.tensor([[-0.9, 0.8], [-0.5, 0.5], [-0.1, 0.2], [0.1, 0.05], [0.0, 0.0]])
     golden_picture("surface-contours", contour_picture(bowl(), "A bowl", way))
+
+
+def test_a_training_s_way_in_its_own_plane(golden_picture: Golden) -> None:
+    """As `--show trajectory` draws it, of a network with a long name."""
+    turn = torch.linspace(0, 3, 12)
+    way = torch.stack([0.9 * torch.cos(turn), 0.7 * torch.sin(turn)], 1) * torch.linspace(1, 0, 12)[:, None]
+    along = ("first direction, 83% of the variance", "second direction, 9% of the variance")
+    name = "resnet20-cifar10-trained-on-very-many-photos-for-a-very-long-time"
+    golden_picture("surface-trajectory", contour_picture(bowl(), f"{name}: the way of its training", way, along, 5.0))
 
 
 def test_a_relief(golden_picture: Golden) -> None:

@@ -16,6 +16,7 @@ from striate.blueprint import Refusal
 from striate.blueprint.said import visible
 from striate.data.drawn import BLUE, FAINT, INK, ORANGE
 from striate.visualize import figures
+from striate.visualize.figures import SMALL
 from striate.visualize.surface.grid import Surface
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ WIDELY = 4.0  # times the lowest loss: from then on its logarithm is drawn
 LEVELS = 24
 ALONG = ("first direction", "second direction")
 BLANK = "#e4e7eb"
+ALONGSIDE = 3.2  # inches of what an axis is
 LINES = ((BLUE, "-"), (ORANGE, "--"), (INK, ":"), (FAINT, "-."))
 
 
@@ -84,18 +86,15 @@ def contour_picture(
     done.
     """
     _plane(found)
-    figure = figures.canvas(figures.WIDE, 4.7)
+    figure = figures.canvas(figures.WIDE, 4.2, title)
     axes = figure.subplots()
     scale = _scale([found], most)
     drawn = _contours(axes, found, scale, way)
-    axes.set_xlabel(visible(along[0]), color=INK, fontsize=8, parse_math=False)
-    axes.set_ylabel(visible(along[1]), color=INK, fontsize=8, parse_math=False)
-    axes.set_title(visible(title), color=INK, fontweight="bold", fontsize=10, loc="left", parse_math=False)
+    axes.set_xlabel(figures.fitted(visible(along[0]), ALONGSIDE, lines=2), color=INK, fontsize=SMALL, parse_math=False)
+    axes.set_ylabel(figures.fitted(visible(along[1]), ALONGSIDE, lines=2), color=INK, fontsize=SMALL, parse_math=False)
     _bar(figure, drawn, axes, scale)
-    marks = [f"+ the weights: {found.here:.3g}", *([] if way is None else ["\n○ where the training began"])]
-    figure.supxlabel(
-        _legend(found, *marks, *_cut(found, most)), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False
-    )
+    marks = [f"+ the weights: {found.here:.3g}", *([] if way is None else ["○ where the training began"])]
+    figures.below(figure, _legend(found, *marks, *_cut(found, most)))
     return figures.png(figure)
 
 
@@ -109,12 +108,12 @@ def _legend(found: Surface, *more: str) -> str:
     x, y, loss = lowest(found)
     parts = [f"★ lowest of the grid: {loss:.3g} at ({x + 0.0:.3g}, {y + 0.0:.3g})", *more]
     missing = int((~found.done).sum())
-    return "   ".join(parts) + (f"\n{missing} of {len(found.done)} rows are not done" if missing else "")
+    return " · ".join(parts) + (f"\n{missing} of {len(found.done)} rows are not done" if missing else "")
 
 
 def _cut(found: Surface, most: float) -> list[str]:
     """That the picture ends where losses go on."""
-    return [f"\nlosses above {most:g} are drawn as {most:g}"] if bool((found.losses > most).any()) else []
+    return [f"losses above {most:g} are drawn as {most:g}"] if bool((found.losses > most).any()) else []
 
 
 def _contours(axes: Axes, found: Surface, scale: _Scale, way: Tensor | None = None) -> Any:
@@ -131,7 +130,7 @@ def _contours(axes: Axes, found: Surface, scale: _Scale, way: Tensor | None = No
     low_x, low_y, _ = lowest(found)
     axes.plot([0], [0], "+", markersize=16, color="#56b4e9", markeredgewidth=1.6)
     axes.plot([low_x], [low_y], "*", markersize=9, color="white", markeredgecolor=INK, clip_on=False, zorder=5)
-    axes.tick_params(labelsize=7, colors=INK)
+    axes.tick_params(labelsize=SMALL, colors=INK)
     return drawn
 
 
@@ -143,17 +142,20 @@ def _bar(figure: Figure, drawn: Any, axes: Axes | Sequence[Axes], scale: _Scale)
 def relief_picture(found: Surface, title: str, along: tuple[str, str] = ALONG, most: float = torch.inf) -> bytes:
     """A PNG of a plane's loss as a landscape; its lowest point is marked."""
     _plane(found)
-    figure = figures.canvas(figures.WIDE, 4.6)
+    figure = figures.canvas(figures.WIDE, 4.2, title)
     axes = figure.add_subplot(projection="3d")
     _relief(axes, found, _scale([found], most))
-    axes.set_xlabel(visible(along[0]), color=INK, fontsize=7, labelpad=-4, parse_math=False)
-    axes.set_ylabel(visible(along[1]), color=INK, fontsize=7, labelpad=-4, parse_math=False)
-    figure.suptitle(visible(title), color=INK, fontweight="bold", fontsize=10, x=0.01, ha="left", parse_math=False)
-    figure.supxlabel(_legend(found, *_cut(found, most)), color=INK, fontsize=7, x=0.01, ha="left", parse_math=False)
+    axes.set_xlabel(
+        figures.fitted(visible(along[0]), ALONGSIDE, lines=2), color=INK, fontsize=SMALL, labelpad=-4, parse_math=False
+    )
+    axes.set_ylabel(
+        figures.fitted(visible(along[1]), ALONGSIDE, lines=2), color=INK, fontsize=SMALL, labelpad=-4, parse_math=False
+    )
+    figures.below(figure, _legend(found, *_cut(found, most)))
     return figures.png(figure)
 
 
-def _relief(axes: Any, found: Surface, scale: _Scale) -> None:
+def _relief(axes: Any, found: Surface, scale: _Scale, zoom: float = 1.05) -> None:
     height = scale.of(found.losses.T.numpy())
     x, y = np.meshgrid(found.x.numpy(), found.y.numpy())
     low, high = scale.of(scale.levels[[0, -1]])
@@ -165,10 +167,12 @@ def _relief(axes: Any, found: Surface, scale: _Scale) -> None:
     axes.plot([low_x], [low_y], [at], "*", markersize=11, color="white", markeredgecolor=INK, zorder=10)
     axes.set_zlim(low, high)
     axes.set_zticks(*scale.ticks())
-    axes.tick_params(labelsize=6, colors=INK, pad=-2)
-    axes.set_zlabel("loss", color=INK, fontsize=7, labelpad=-6)
+    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="y", nbins=4)
+    axes.tick_params(labelsize=SMALL, colors=INK, pad=-2)
+    axes.set_zlabel("loss", color=INK, fontsize=SMALL, labelpad=-6)
     axes.view_init(elev=32, azim=-60)
-    axes.set_box_aspect((1, 1, 0.75), zoom=1.05)
+    axes.set_box_aspect((1, 1, 0.75), zoom=zoom)
 
 
 def compared_picture(found: Mapping[str, Surface], title: str, most: float = torch.inf) -> bytes:
@@ -176,19 +180,18 @@ def compared_picture(found: Mapping[str, Surface], title: str, most: float = tor
     1).
     """
     scale, n = _scale([*found.values()], most), len(found)
-    figure = figures.canvas(max(figures.WIDE, 2.4 * n), 4.6)
+    figure = figures.canvas(max(figures.WIDE, 2.4 * n), 4.4, title)
     grid = figure.add_gridspec(2, n, height_ratios=[1.15, 1])
     below = []
     for place, (name, one) in enumerate(found.items()):
         _plane(one)
         relief = figure.add_subplot(grid[0, place], projection="3d")
-        _relief(relief, one, scale)
-        relief.set_title(visible(name), color=INK, fontsize=8, parse_math=False)
+        _relief(relief, one, scale, zoom=0.85)
+        figures.titled(relief, figures.fitted(visible(name), 2.0, lines=2), bold=True)
         below.append(figure.add_subplot(grid[1, place]))
         drawn = _contours(below[-1], one, scale)
-        below[-1].set_xlabel(f"+ {one.here:.3g}   ★ {lowest(one)[2]:.3g}", color=INK, fontsize=7, parse_math=False)
+        below[-1].set_xlabel(f"+ {one.here:.3g}   ★ {lowest(one)[2]:.3g}", color=INK, fontsize=SMALL, parse_math=False)
     _bar(figure, drawn, below, scale)
-    figure.suptitle(visible(title), color=INK, fontweight="bold", fontsize=10, x=0.01, ha="left", parse_math=False)
     return figures.png(figure)
 
 
@@ -196,21 +199,20 @@ def line_picture(found: Mapping[str, Surface], title: str, along: str = ALONG[0]
     """A PNG of the loss along lines, by name, at most four; the weights themselves are at 0."""
     if len(found) > len(LINES) or any(one.losses.shape[1] != 1 for one in found.values()):
         raise Refusal(f"Cannot draw {len(found)} surfaces as lines: one to {len(LINES)} lines are wanted.")
-    figure = figures.canvas(figures.WIDE, 3.2)
+    figure = figures.canvas(figures.WIDE, 3.0, title)
     axes = figure.subplots()
     for (name, one), (colour, style) in zip(found.items(), LINES, strict=False):
         x, y = one.x.numpy(), np.ma.masked_invalid(one.losses[:, 0].numpy())
-        axes.plot(x, y, style, color=colour, linewidth=1.8, label=visible(name))
+        axes.plot(x, y, style, color=colour, linewidth=1.8, label=figures.fitted(visible(name), 2.0, lines=2))
         low_x, _, low = lowest(one)
         axes.plot([low_x], [low], "*", color=colour, markersize=11, markeredgecolor="white")
     if _scale([*found.values()], torch.inf).logarithmic:
         axes.set_yscale("log")
     axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
-    axes.set_xlabel(visible(along), color=INK, fontsize=8, parse_math=False)
-    axes.set_ylabel("loss", color=INK, fontsize=8)
-    axes.tick_params(labelsize=7, colors=INK, which="both")
+    axes.set_xlabel(figures.fitted(visible(along), ALONGSIDE, lines=2), color=INK, fontsize=SMALL, parse_math=False)
+    axes.set_ylabel("loss", color=INK, fontsize=SMALL)
+    axes.tick_params(labelsize=SMALL, colors=INK, which="both")
     axes.spines[["top", "right"]].set_visible(False)
-    for text in axes.legend(fontsize=7, frameon=False, title="★ lowest", title_fontsize=7).get_texts():
+    for text in axes.legend(fontsize=SMALL, frameon=False, title="★ lowest", title_fontsize=SMALL).get_texts():
         text.set_parse_math(False)
-    axes.set_title(visible(title), color=INK, fontweight="bold", fontsize=10, loc="left", parse_math=False)
     return figures.png(figure)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.blueprint import Refusal
-from striate.blueprint.said import counted, visible
+from striate.blueprint.said import counted
 from striate.data.drawn import BLUE, FAINT, INK, ORANGE
 from striate.visualize import figures
 from striate.visualize.images import Tick, unheard
@@ -135,7 +135,7 @@ def _over(a: list[Tensor], size: float) -> list[Tensor]:
 
 def sharpness_picture(found: Sharpness, title: str, curved: Curvature | None = None) -> bytes:
     """A PNG: the loss along each direction, and the highest and the mean of them."""
-    figure = figures.canvas(figures.WIDE, 3.6)
+    figure = figures.canvas(figures.WIDE, 3.1, title)
     axes = figure.subplots()
     x = found.radii.numpy()
     for losses in found.losses:
@@ -143,14 +143,13 @@ def sharpness_picture(found: Sharpness, title: str, curved: Curvature | None = N
     axes.plot(x, found.losses.max(0).values.numpy(), color=ORANGE, linewidth=2, label="highest")
     axes.plot(x, found.losses.mean(0).numpy(), color=BLUE, linewidth=2, linestyle="--", label="mean")
     axes.plot([0], [found.here], "o", color=INK, markersize=5, label=f"the weights: {found.here:.3g}")
-    axes.set_xlabel("distance from the weights, in each filter's own length", color=INK, fontsize=8)
-    axes.set_ylabel("loss", color=INK, fontsize=8)
-    axes.tick_params(labelsize=7, colors=INK)
+    axes.set_xlabel("distance from the weights, in each filter's own length", color=INK, fontsize=figures.SMALL)
+    axes.set_ylabel("loss", color=INK, fontsize=figures.SMALL)
+    axes.tick_params(labelsize=figures.SMALL, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7, frameon=False, loc="upper center")
-    below = f"sharpness {found.worst:.3g}, {found.average:.3g} on average, of {len(found.losses)} directions"
+    axes.legend(fontsize=figures.SMALL, frameon=False, loc="upper center")
+    said = f"Sharpness {found.worst:.3g}, {found.average:.3g} on average, of {len(found.losses)} directions"
     if curved is not None:
-        below += f"\nlargest curvature {curved.eigenvalue:.3g} ± {curved.error:.1g}"
-    axes.set_title(below, color=INK, fontsize=7.5, loc="left", parse_math=False)
-    figure.suptitle(visible(title), color=INK, fontweight="bold", fontsize=10, x=0.01, ha="left", parse_math=False)
+        said += f"; largest curvature {curved.eigenvalue:.3g} ± {curved.error:.1g}"
+    figures.below(figure, f"{said}.")
     return figures.png(figure)
