@@ -179,6 +179,9 @@ def test_flow_with_norms_without_and_after_some_steps(here: Path) -> None:
         done = striate(model, *said, *steps)
         assert done.exit_code == 0, done.output
         assert [(flow["network"], flow["step"]) for flow in json.loads(done.stdout)["flows"]] == wanted
+    done = striate("normed.safetensors", *said, "--steps", "3")
+    left_out = json.loads(done.stdout)["left_out"]
+    assert left_out == ["anew, He, no norms is left out after 3 steps: its loss is no number."]
 
 
 def test_a_network_of_the_zoo(here: Path) -> None:

@@ -143,7 +143,12 @@ def flow_view(of: Wanted) -> View:
     at = tuple(sorted({0, of.steps or 0}))
     with of.progress("Gradients by layer", len(networks) * (1 + at[-1]), "step") as tick:
         found = learning.flows(networks, x, y, at, seed=of.seed, tick=tick)
-    told = "\n".join(one.told() for one in found)
-    return View(
-        draw_flows(found, f"{of.name}: values and gradients by layer"), {"flows": [f.to_json() for f in found]}, told
-    )
+    whole = {flow.network for flow in found if flow.step == at[-1]}
+    left_out = [
+        f"{name} is left out after {counted(at[-1], 'step')}: its loss is no number."
+        for name in networks
+        if name not in whole
+    ]
+    facts = {"flows": [flow.to_json() for flow in found], "left_out": left_out}
+    told = "\n".join([*(flow.told() for flow in found), *left_out])
+    return View(draw_flows(found, f"{of.name}: values and gradients by layer"), facts, told)
