@@ -6,6 +6,8 @@ import io
 import os
 import shutil
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,22 @@ def test_an_unreadable_image_is_left_out_and_named_once(photos: Path) -> None:
     for images in (splits.train, splits.test):
         means = images.pixels.float().mean((2, 3))
         assert ((means[:, 0] > means[:, 2]) == (images.labels == 1)).all()  # blue, red
+
+
+def test_who_asks_hears_how_many_are_decoded(photos: Path) -> None:
+    told: list[int] = []
+
+    @contextmanager
+    def counting(total: int) -> Iterator[Callable[[int], None]]:
+        told.append(total)
+        yield told.append
+        told.append(-1)
+
+    open_data(photos, size=8, counting=counting)
+    assert told == [20, *range(1, 21), -1]
+    told.clear()
+    open_data(photos, size=8, streamed=True, counting=counting)
+    assert told == []
 
 
 def test_too_many_unreadable_images_are_a_wrong_folder(photos: Path) -> None:

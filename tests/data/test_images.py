@@ -117,6 +117,8 @@ def test_a_flip_is_left_to_right_and_for_about_half() -> None:
     [
         ({"source": "nosuch"}, "Cannot read data from nosuch: it is not there."),
         ({"source": __file__}, f"Cannot read data from {__file__}: it is a file, not a folder."),
+        ({"source": ""}, "Cannot read data: its path is empty."),
+        ({"source": " "}, "Cannot read data: its path is empty."),
     ],
 )
 def test_what_is_no_data(arguments: dict[str, str], says: str) -> None:
@@ -124,6 +126,13 @@ def test_what_is_no_data(arguments: dict[str, str], says: str) -> None:
         open_data(**arguments)  # type: ignore[arg-type]
     assert str(refused.value).splitlines()[0] == says
     assert "digits (they come with scikit-learn)" in str(refused.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 31, 99999999999999999999999999])
+def test_a_seed_is_one_that_a_recipe_has(seed: int) -> None:
+    with pytest.raises(CannotTrain, match=f"Cannot split by the seed {seed}: seeds go from 0 to 2,147,483,647."):
+        open_data("digits", seed=seed)
+    assert open_data("digits", seed=(1 << 31) - 1).seed == (1 << 31) - 1
 
 
 def test_sizes_and_channels_that_no_image_has() -> None:

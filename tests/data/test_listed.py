@@ -79,6 +79,58 @@ def test_names_expand_in_order() -> None:
     for backwards in ("{5..4}.tar", "{0..999999999999}.tar"):
         with pytest.raises(CannotRead, match="goes up, by at most 100,000"):
             shards.expanded(backwards)
+    words = "s/{train,val}-{8..9}.tar"
+    assert [path.name for path in shards.expanded(words)] == ["train-8.tar", "train-9.tar", "val-8.tar", "val-9.tar"]
+    with pytest.raises(CannotRead, match="it stands for more than 100,000 shards"):
+        shards.expanded("{0..9999}{0..9999}{0..9999}.tar")
+    assert [path.name for path in shards.expanded("{a}.tar")] == ["{a}.tar"]
+
+
+NAMES = {
+    "by name": ("train-{}.tar", "val-{}.tar", "test-{}.tar"),
+    "by folder": ("train/{}.tar", "val/{}.tar", "test/{}.tar"),
+    "in the middle": ("small-training-{}.tar", "small_valid_{}.tar", "small-test{}.tar"),
+}
+
+
+@pytest.mark.parametrize("how", NAMES)
+def test_shards_tell_their_splits(how: str, tmp_path: Path) -> None:
+    for place, name in enumerate(NAMES[how]):
+        for number in range(2 if place == 0 else 1):
+            values = range(60 * place + 20 * number, 60 * place + 20 * number + 20)
+            entries = {f"{v}.png": png(v) for v in values} | {f"{v}.cls": b"%d" % (v % 2) for v in values}
+            shard(tmp_path / "shards" / name.format(number), entries)
+    splits = open_data(tmp_path / "shards")
+    parts = splits.train, splits.validation, splits.test
+    there = [sorted(images.pixels[:, 0, 0, 0].tolist()) for images in parts]  # type: ignore[union-attr]
+    assert there == [list(range(40)), list(range(60, 80)), list(range(120, 140))]
+    if how == "by name":
+        pattern = open_data(f"{tmp_path}/shards/{{train-0,train-1,test-0}}.tar")
+        assert (len(pattern.train), len(pattern.test), pattern.validation) == (40, 20, None)
+        alone = open_data(f"{tmp_path}/shards/train-{{0..1}}.tar")  # of one kind only: split by the seed
+        assert (len(alone.train), len(alone.test)) == (32, 8)
+        (tmp_path / "shards" / "val-0.tar").rename(tmp_path / "shards" / "more.tar")
+        assert "its splits are train, test, and of some images none is said." in refusal(tmp_path / "shards")
+
+
+def test_a_folder_of_shards_is_data_and_one_of_pictures_stays_so(pattern: str, tmp_path: Path) -> None:
+    there = open_data(tmp_path / "shards")
+    assert len(there.train) + len(there.test) == 30
+    assert torch.equal(there.train.pixels, open_data(pattern).train.pixels)
+    for kind in "ab":
+        for n in range(5):
+            (tmp_path / "photos" / kind).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "photos" / kind / f"{n}.png").write_bytes(png(n))
+    shard(tmp_path / "photos" / "all.tar", {"0.png": png(0), "0.cls": b"0"})
+    assert open_data(tmp_path / "photos").classes == ("a", "b")
+
+
+def test_what_is_compressed_is_told_so(tmp_path: Path) -> None:
+    for name in ("z.tar.gz", "z.tgz", "photos.zip"):
+        (tmp_path / name).write_bytes(b"\x1f\x8b")
+        assert refusal(tmp_path / name).startswith(f"Cannot read data from {tmp_path / name}: it is compressed.\n")
+    (tmp_path / "notes.txt").touch()
+    assert "it is a file, not a folder." in refusal(tmp_path / "notes.txt")
 
 
 def attack(**fields: object) -> Callable[[Path], None]:

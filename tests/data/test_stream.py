@@ -6,6 +6,7 @@ import io
 import threading
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +186,37 @@ def test_what_is_damaged_in_mid_epoch_is_left_out_named_once_and_never_replaced(
         assert seen.bincount().tolist() == [31, 31]
     assert sorted(batches.skipped) == sorted(map(str, victims))
     assert all(skipped.reason.startswith(f"Cannot read {skipped.path}: ") for skipped in batches.skipped.values())
+
+
+def test_what_cannot_be_read_is_counted_over_the_whole_source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four of 80 are a twentieth, wherever they lie: in memory and streamed it is learnt from, and judged by."""
+    test = opened(folder, monkeypatch, 1000).test
+    assert isinstance(test, Streamed)
+    victims = [picture.path for picture in test.pictures]
+    for path in victims[:4]:  # a quarter of the test's 16
+        path.write_bytes(b"")
+    assert len(opened(folder, monkeypatch, 1 << 40).test) == 12
+    for looking in (False, True):
+        splits = open_data(folder, 32, streamed=True, looking=looking)
+        assert sum(len(y) for _, y in deal(splits.test, splits.preprocessing, 4).epoch()) == 12
+        network = build(Seq(Conv(4, 3), Relu, GlobalPool(), Linear(2)), splits.preprocessing.volume)
+        assert evaluate(network, splits).examples == 12
+    victims[4].write_bytes(b"")
+    with pytest.raises(CannotRead, match="5 of its 80 images cannot be read"):
+        opened(folder, monkeypatch, 1 << 40)
+    with pytest.raises(CannotRead, match="5 of its 80 images cannot be read"):
+        list(stream(replace(splits, train=splits.test)).epoch())
+
+
+def test_splits_add_up_what_cannot_be_read(streamed: Splits) -> None:
+    held, learnt = streamed.train[:30], streamed.train[30:]
+    for images, number in ((held, 2), (learnt, 2), (streamed.test, 1)):
+        for picture in images.pictures[:number]:
+            picture.path.unlink()
+    for images in (held, learnt):
+        assert sum(len(y) for _, y in deal(images, streamed.preprocessing, 8).epoch()) == len(images) - 2
+    with pytest.raises(CannotRead, match="5 of its 80 images cannot be read"):
+        list(deal(streamed.test, streamed.preprocessing, 8).epoch())
 
 
 def test_a_folder_that_vanishes_ends_the_epoch_with_the_reason(streamed: Splits) -> None:
