@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,20 @@ def test_what_is_there_is_counted_and_what_is_wrong_is_named(photos: Path) -> No
     assert "the largest class has 2.7 times the images of the smallest" in text
 
 
+def test_files_that_are_no_pictures_by_their_names_are_counted(photos: Path) -> None:
+    assert json.loads(data(photos, "--json").stdout)["other_files"] == {}
+    assert "suffix" not in data(photos).stdout
+    for name in ("a/1.heic", "a/2.HEIC", "b/notes.txt", "b/README", "b/.hidden.heic"):
+        (photos / "train" / name).write_bytes(b"?")
+    assert json.loads(data(photos, "--json").stdout)["other_files"] == {".heic": 2, ".txt": 1, "": 1}
+    assert "no pictures by their suffix: 4 (.heic 2, " in data(photos).stdout
+
+
+def test_help_names_every_augmentation() -> None:
+    text = re.sub(r"-\s+", "-", data("--help").stdout)  # a line may end in a name
+    assert [name for name in AUGMENTATIONS if not re.search(rf"[ \n]{name}[,.]", text)] == []
+
+
 def test_the_same_pixels_under_two_classes_are_named(photos: Path) -> None:
     shutil.copy(photos / "train" / "a" / "9.png", photos / "train" / "b" / "9 of a.png")
     text = data(photos).stdout
@@ -122,9 +137,17 @@ def test_a_batch_is_drawn_as_the_network_will_see_it(photos: Path, tmp_path: Pat
     ("arguments", "says"),
     [
         (["nosuch"], "Cannot read data from nosuch: it is not there."),
-        (["digits", "--augment", "flop"], 'No augmentation "flop". Near: flip'),
-        (["digits", "--augment", "flip("], "Cannot read the augmentation 'flip(' from character 1 on."),
+        (["digits", "--augment", "flop", "--batch", "b.png"], 'No augmentation "flop". Near: flip'),
+        (
+            ["digits", "--augment", "flip(", "--batch", "b.png"],
+            "Cannot read the augmentation 'flip(' from character 1 on.",
+        ),
         (["digits", "--batch", "nosuch/b.png"], "nosuch/b.png"),
+        ([""], "Cannot read data: its path is empty."),
+        (["digits", "--seed", "99999999999999999999999999"], "seeds go from 0 to 2,147,483,647."),
+        (["digits", "--size", "16"], "Cannot use --size: there is no batch that it is for.\n    Draw one: --batch"),
+        (["digits", "--size", "16", "--augment", "flip"], "Cannot use --size and --augment: there is no batch"),
+        (["digits", "--augment", "padded-crop(8)", "--batch", "b.png"], "Cannot move images of 8×8 by 8 cells"),
         (["digits", "--batch", "b.jpg"], "Cannot draw into b.jpg: a batch is drawn as .png.\n    --batch b.png"),
     ],
 )

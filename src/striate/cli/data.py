@@ -19,12 +19,12 @@ Examples:
   striate data photos/                            a folder with a folder of images for each class
   striate data cifar-10-batches-bin/              CIFAR, MNIST and their kin, as they are given out
   striate data list.csv --batch batch.png         a list of path,label; and a batch of it as a picture
-  striate data 'shards/{0000..0127}.tar' --json
+  striate data 'shards/{train,val}-{0000..0127}.tar' --json    or striate data shards/, a folder of them
   striate data photos/ --size 224 --augment 'resized-crop, flip, colour-jitter(0.4, 0.4, 0.4)' --batch batch.png
 
 Every image is decoded once. Those that are both in train and in test (the same pixels) are named, and those that cannot
-be read. Augmentations: flip, padded-crop, resized-crop, scale-jitter, colour-jitter, pca-colour, trivial-augment,
-erasing.
+be read; files that are no pictures by their names are counted. Augmentations: flip, alternating-flip, padded-crop,
+mirrored-crop, resized-crop, scale-jitter, colour-jitter, pca-colour, trivial-augment, erasing.
 """
 NAMED = 10  # of what is wrong, so many are named
 SHOWN = 32  # images of a batch
@@ -41,14 +41,20 @@ def command(path: str, size: int | None, picture: Path | None, augment: str, see
     """Say what is in PATH (or digits): counts, sizes, means, imbalance, doubles, and what cannot be read."""
     from striate.blueprint import CannotWrite
     from striate.data import open_data
+    from striate.data.augment import agreed
     from striate.data.names import augmentations
     from striate.data.survey import survey
     from striate.judging.counting import counting
 
+    if unused := [option for option, given in (("--size", size), ("--augment", augment)) if given and not picture]:
+        raise CannotWrite(
+            f"Cannot use {' and '.join(unused)}: there is no batch that it is for.", ways="Draw one: --batch batch.png."
+        )
     if picture and picture.suffix.lower() != ".png":
         raise CannotWrite(f"Cannot draw into {picture}: a batch is drawn as .png.", ways=f"--batch {picture.stem}.png")
     chain = augmentations(augment)
     splits = open_data(path, size, seed=seed, looking=True)
+    agreed(chain, splits.preprocessing.size)
     shown = _draw(splits, chain, seed, picture, path) if picture else 0
     count = sum(len(images) for images in {splits.train, splits.test, splits.validation or splits.test})
     with counting(path, count, sys.stderr) as tick:
@@ -97,7 +103,11 @@ def report(found: Survey) -> list[str]:
     if found.contradictions:
         told = [f"{other} ({theirs}) is {one} ({its})" for one, its, other, theirs in found.contradictions]
         lines += _named("in two classes", told)
-    return lines + _named("unreadable", [reason for _, reason in found.skipped])
+    lines += _named("unreadable", [reason for _, reason in found.skipped])
+    if found.others:
+        kinds = ", ".join(f"{suffix or 'none'} {count:,}" for suffix, count in found.others.items())
+        lines.append(f"no pictures by their suffix: {sum(found.others.values()):,} ({kinds})")
+    return lines
 
 
 def _named(what: str, which: list[str]) -> list[str]:

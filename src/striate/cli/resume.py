@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from striate.cli.output import say
+from striate.cli.output import reading, say
 
 EXAMPLES = """\b
 Examples:
@@ -30,6 +30,6 @@ def command(run: Path, data: str | None) -> None:
     from striate.training import Control, resumed
 
     control = Control()
-    images, events = resumed(run, data, control=control)
+    images, events = resumed(run, data, control=control, counting=reading(data or str(run)))
     say(f"{run} on {data or images.origin}: {images.told}")
     concluded(*watched(events, control), images)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from striate.blueprint.said import counted
-from striate.cli.output import say
+from striate.cli.output import reading, say
 from striate.cli.recipe import SET, fields
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def command(
     if picture and picture.suffix.lower() != ".png":
         raise CannotWrite(f"Cannot draw into {picture}: it is drawn as .png.", ways=f"--plot {picture.stem}.png")
     recipe = revised(read_recipe(source) if source else None, **fields(settings))
-    fitted = fit(net, data, size, recipe.seed)
+    fitted = fit(net, data, size, recipe.seed, reading(data))
     network, _ = started(fitted, recipe.seed, fresh)
     title = f"{fitted.name} on {data}, recipe {recipe.name}"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from striate.blueprint import CannotTrain
-from striate.cli.output import say
+from striate.cli.output import reading, say
 from striate.cli.recipe import SET, fields
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def command(
     from striate.training.prepare import prepared
     from striate.training.start import start_from
 
-    fitted = fit(net, data, size, recipe.seed)
+    fitted = fit(net, data, size, recipe.seed, reading(data))
     network, report = started(fitted, recipe.seed, fresh)
     say(f"{fitted.name} on {data}: {fitted.data.told}")
     for skipped in fitted.data.skipped:
