@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,17 @@ def test_a_name_is_whole_where_there_is_room_for_it() -> None:
 def test_no_color_is_no_escape_code(verb: tuple[str, ...]) -> None:
     assert "\x1b" not in seen(*verb, columns=80, NO_COLOR="1")
     assert ("\x1b[" in seen(*verb, columns=80)) is (verb[0] != "compare")  # whose table is plain text
+
+
+@pytest.mark.parametrize("columns", [48, 80, 120])
+def test_the_bar_of_a_training_leaves_out_what_it_has_no_room_for(columns: int, tmp_path: Path) -> None:
+    words = ("train", "lenet5", "--epochs", "2", "--set", "threads=1", "--out", str(tmp_path / "run"))
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen(*words, columns=columns))
+    bars = [line.rstrip() for line in re.split(r"[\r\n]+", text) if line.startswith("epoch 2/2")]
+    assert bars
+    assert max(map(len, bars)) <= columns
+    times = re.findall(r"\d+:\d\d:\d\d", bars[-1])
+    assert bars[-1].endswith(f"left {times[-1]}")
+    assert len(times) == 1 + (columns == 120)
+    assert ("images/s" in bars[-1], "held out" in bars[-1]) == (columns >= 80, columns >= 80)
+    assert not any("…" in bar for bar in bars)

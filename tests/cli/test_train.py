@@ -226,13 +226,29 @@ def test_a_signal_ends_it_after_the_step_and_it_says_what_is_saved(
     assert striate("eval", tmp_path / "run", "--json").exit_code == 0
 
 
+def test_a_pipe_that_nobody_reads_is_like_a_signal(tmp_path: Path) -> None:
+    process, log = endless(tmp_path / "run", '"kept"'), tmp_path / "run" / "log.jsonl"
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()  # it says something at least every ten seconds
+    said = process.stderr.read()
+    assert process.wait(60) == 128 + signal.SIGPIPE
+    assert said.startswith("Stopped after step ")
+    assert said.endswith(f"To go on: striate resume {tmp_path}/run\n")
+    last = json.loads(log.read_text().splitlines()[-1])
+    assert (last["event"], last["finished"]) == ("done", False)
+    assert f"-{last['step']:010}".strip("-") in {path.name[:10] for path in (tmp_path / "run/checkpoints").iterdir()}
+
+
 def test_a_batch_size_is_sought_and_written_down(run: Path, tmp_path: Path) -> None:
     out = ("--epochs", 1, "--set", "threads=1", "--out", tmp_path / "a")
     done = striate("train", run.parents[1] / "mine.txt", "--batch-size", "auto", *out)
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("Tried")][-1] == "Tried 1,024 images at once: they fit"
-    assert "Batches of 1,024 images: no more were asked for." in lines
+    assert (
+        "Batches of 1,024 images: more are not tried, whatever memory allows. That is 2 steps an epoch." in lines
+    )  # which whoever sees the figures below will want to know
     assert json.loads((tmp_path / "a" / "recipe.json").read_text())["batch_size"] == 1024
 
 
@@ -291,6 +307,8 @@ def test_what_ends_before_there_is_a_model_leaves_no_folder(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [] or "as after epoch 1" in said
     came_apart = striate("train", "lenet5", "--lr", 1000, "--set", "optimizer=sgd", "--out", tmp_path / "apart")
     assert came_apart.exit_code == 2
+    assert came_apart.stderr.startswith("Cannot go on from step ")
+    assert "Cannot go on" not in came_apart.stdout, "it is said once"
     assert not (tmp_path / "apart").exists()
 
 

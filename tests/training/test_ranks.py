@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from striate.blueprint import CannotTrain
 from striate.training.checkpoint import listed
-from striate.training.ranks import SyncedNorm
+from striate.training.ranks import Ranks, SyncedNorm, together
 
 NETS = {
     "plain": "conv: conv 8 3x3\nact: relu\npool: maxpool 2x2\nfc: linear 10\n",
@@ -113,6 +114,10 @@ def test_one_that_dies_ends_the_run_with_its_cause_and_it_goes_on(tmp_path: Path
     told, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "SIGKILL" in told or "Signal 9" in told
+    if "Cannot go on" in told:  # unless torchrun ended it first
+        assert "Cannot go on in process 0 of 2: another one is gone." in told
+        assert "striate resume run." in told
+    assert "pair.cc" not in told
     assert not children(process.pid), "no orphan"
     assert listed(tmp_path / "run")
     step = int(listed(tmp_path / "run")[0].name.partition("-")[0])
@@ -127,6 +132,34 @@ def test_one_that_dies_ends_the_run_with_its_cause_and_it_goes_on(tmp_path: Path
     done = json.loads(log.read_text().splitlines()[-1])
     assert done["event"] == "done"
     assert done["step"] >= step + 30
+
+
+def test_what_is_typed_wrong_is_said_once(tmp_path: Path) -> None:
+    told, _ = torchrun(2, "train", "lenet5", "--set", "lrr=1", folder=tmp_path).communicate(timeout=120)
+    assert told.count('No field of a recipe "lrr".') == 1
+
+
+@pytest.mark.parametrize(
+    ("says", "gone"),
+    [
+        ("[../gloo/transport/tcp/pair.cc:537] Connection closed by peer [127.0.0.1]:1. GLHF!", True),
+        ("Timed out waiting 1800000ms for recv operation to complete", True),
+        ("ProcessGroupGloo::allreduce: a tensor of no elements", False),
+        ("NCCL error in ours, invalid usage", False),
+    ],
+)
+def test_only_what_says_that_somebody_left_is_taken_for_that(
+    says: str, gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda *_: None)
+    with (
+        pytest.raises(CannotTrain if gone else RuntimeError) as raised,
+        together(Ranks(1, 2), torch.device("cpu"), Path("runs/a")),
+    ):
+        raise RuntimeError(says)
+    assert ("striate resume runs/a." in str(raised.value)) is gone
+    assert (says in str(raised.value)) is not gone
 
 
 def children(pid: int) -> list[int]:

@@ -10,6 +10,7 @@ import io
 import os
 import re
 import sys
+import time
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -58,6 +59,9 @@ IN_OUR_WORDS: list[tuple[str, Any]] = [  # click's, and what we say
     (r"is not in the range (\d+)<=x<=(\d+)", lambda found: f"is not from {int(found[1]):,} to {int(found[2]):,}"),
     (r"is not in the range x>=(\d+)", r"is not \1 or more"),
 ]
+
+
+PATIENCE = 10.0  # seconds
 
 
 class Verbs(click.Group):
@@ -110,6 +114,8 @@ class Verbs(click.Group):
 
 def _exit(code: int, message: str = "") -> NoReturn:
     if message:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(PATIENCE)  # the first process mostly says the same, and torchrun then ends the others
         say(brief(message), err=True)
     try:
         sys.stdout.flush()

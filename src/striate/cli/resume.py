@@ -14,7 +14,8 @@ Examples:
   striate resume runs/photos --data /mnt/photos   the images have moved
   torchrun --nproc-per-node 2 -m striate resume runs/photos
 
-While it learns, a run writes a checkpoint every half minute, and one where it is stopped (Ctrl-C, SIGTERM, SIGHUP);
+While it learns, a run writes a checkpoint every half minute, and one where it is stopped (Ctrl-C, SIGTERM, SIGHUP,
+a pipe that nobody reads);
 the last two stay in RUN/checkpoints/. Each is whole or not there, and its name has its digest: where the newest is
 damaged, the one before is used, and said. On the same machine with the same threads the weights come out equal to
 the bit. When a run is done its checkpoints are taken away.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from striate.blueprint import CannotTrain
+from striate.blueprint.said import counted
 from striate.cli.output import reading, say
 from striate.cli.recipe import SET, fields
 
@@ -39,10 +40,12 @@ Examples:
   striate eval runs/photos --data photos/                 how good it is
   striate predict runs/demo runs/demo/digits/7.png        what it says of an image
 
-Data is digits, a folder of IDX files (MNIST, Fashion-MNIST; gzipped or not), or a folder with a folder of images
-for each class, in train and val (or test), or split here by the seed. A share of the training images is held out to
-choose the epoch by; the test images are opened once, at the end. Ctrl-C ends it after the step under way, and saves
-(exit code 130); so do SIGTERM (143) and a terminal that is closed, SIGHUP (129). A second one ends it at once.
+Data is digits; a folder of IDX files (MNIST, Fashion-MNIST; gzipped or not) or of CIFAR's batches; a folder with a
+folder of images for each class; a list.csv of path,label; or shards, 'shards/{0000..0127}.tar'. What does not come in
+train and val (or test) is split here by the seed; striate data PATH says what is there. A share of the training images
+is held out to choose the epoch by; the test images are opened once, at the end. Ctrl-C ends it after the step under
+way, and saves (exit code 130); so do SIGTERM (143), a terminal that is closed, SIGHUP (129), and a pipe that nobody
+reads any more (striate train … | head; 141). A second one ends it at once.
 However it ends, striate resume goes on with it. Many processes: torchrun --nproc-per-node N -m striate train …
 """
 AUTO = "auto"
@@ -153,7 +156,8 @@ def command(
     if model:
         prepared(network, recipe)
         parts = [part.strip() for part in (take or "").split(",") if part.strip()]
-        say(f"Weights: {start_from(network, model, parts, fitted.data.classes)}")
+        report = start_from(network, model, parts, fitted.data.classes)._replace(network=fitted.name)
+        say(f"Weights: {report}")
     if said["batch_size"] == AUTO:
         recipe = revised(recipe, batch_size=_sought(network, fitted.data, recipe))
     control = Control()
@@ -177,7 +181,7 @@ def _sought(network: Network, data: Splits, recipe: Recipe) -> int:
         sys.stdout.flush()
 
     found = find_batch(network, data, recipe, tick=tick)
-    say(str(found))
+    say(f"{found} That is {counted(-(-len(data.train) // found.size), 'step')} an epoch.")
     return found.size
 
 
@@ -198,8 +202,8 @@ def watched(events: Iterator[Event], control: Control) -> tuple[Path | None, Don
     """Show a training to its end; gives its folder and last event. Of several processes that learn together, the first
     shows it and has the folder.
 
-    The first of SIGNALS stops it after the step under way: what it holds is saved and said, and the exit code is 128
-    and the signal's number. A second one ends it at once.
+    The first of SIGNALS stops it after the step under way, and so does a pipe that nobody reads, as SIGPIPE: what it
+    holds is saved and said, and the exit code is 128 and the signal's number. A second one ends it at once.
     """
     from striate.training import Done, Started
     from striate.training.progress import shown
@@ -216,14 +220,17 @@ def watched(events: Iterator[Event], control: Control) -> tuple[Path | None, Don
         control.stop()
         for one, was in heeded.items():
             signal.signal(one, was)
-        if sign == signal.SIGHUP:  # nobody is there to read, and to write there would end it
-            for terminal in terminals:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), terminal)
+        nobody = terminals if sign == signal.SIGHUP else [sys.stdout.fileno()] if sign == signal.SIGPIPE else []
+        for handle in nobody:  # is there to read, and to write there would end it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), handle)
+
+    def unread() -> None:
+        stop(signal.SIGPIPE, None)
 
     for sign in heeded:
         signal.signal(sign, stop)
     try:
-        with closing(shown(events, sys.stdout) if here().first else events) as passing:  # type: ignore[type-var]
+        with closing(shown(events, sys.stdout, unread) if here().first else events) as passing:  # type: ignore[type-var]
             for event in passing:
                 if isinstance(event, Started):
                     folder = event.out

@@ -61,7 +61,11 @@ def find_batch(
         ran, failed, tried = 0, 0, list[tuple[int, bool]]()
         optimiser = optimizer(course.model, course.recipe)
         average = Average(course.model, recipe.ema) if recipe.ema is not None else None
-        bound = min((len(course.learnt), "there are no more"), (most, "no more were asked for"), _foretold(course))
+        bound = min(
+            (len(course.learnt), "there are no more"),
+            (most, "more are not tried, whatever memory allows"),
+            _foretold(course),
+        )
         size = min(FIRST, bound[0])
         while size > ran:
             fits = _runs(course, optimiser, size)

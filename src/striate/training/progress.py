@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from typing import TextIO
 
@@ -12,11 +12,16 @@ from striate.judging.counting import SILENCE
 from striate.training.events import Epoch, Event, Started, Step, Warning
 
 LINES = 20  # of epochs at most, off a terminal
+RATE, BAR, HELD, ELAPSED = 76, 80, 58, 96  # columns from which a terminal has room for it: no number is cut
 
 
-def shown(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, None]:
-    """The same events, each shown on `stream` as it passes."""
-    return _bars(events, stream) if stream.isatty() else _lines(events, stream)
+def shown(
+    events: Iterator[Event], stream: TextIO, unread: Callable[[], object] | None = None
+) -> Generator[Event, None, None]:
+    """The same events, each shown on `stream` as it passes. Where nobody reads a pipe any more, `unread` is called, and
+    they pass on; without it that is a BrokenPipeError.
+    """
+    return _bars(events, stream) if stream.isatty() else _lines(events, stream, unread)
 
 
 def introduction(event: Started) -> str:
@@ -33,7 +38,9 @@ def line(event: Epoch, epochs: int) -> str:
     return f"epoch {event.epoch:{width}}/{epochs}   loss {event.train_loss:.4f}{held}   {event.rate:,.0f} images/s"
 
 
-def _lines(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, None]:
+def _lines(
+    events: Iterator[Event], stream: TextIO, unread: Callable[[], object] | None
+) -> Generator[Event, None, None]:
     epochs = steps = first = seen = 0
     begun = said = counting = time.monotonic()
     for event in events:
@@ -54,7 +61,12 @@ def _lines(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, No
             case Warning():
                 told = visible(event.text, but="\n")
         if told:
-            print(told, file=stream, flush=True)
+            try:
+                print(told, file=stream, flush=True)
+            except BrokenPipeError:
+                if not unread:
+                    raise
+                unread()
             seen, said, counting = 0, now, now
         yield event
 
@@ -70,16 +82,18 @@ def _bars(events: Iterator[Event], stream: TextIO) -> Generator[Event, None, Non
 
     console = looked_at(stream)
     columns = (
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(bar_width=None),
-        TextColumn("loss {task.fields[loss]}"),
-        TextColumn("{task.fields[held]}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=False),
+        (0, TextColumn("epoch {task.fields[epoch]}")),
+        (BAR, BarColumn(bar_width=None)),
+        (0, TextColumn("loss {task.fields[loss]}")),
+        (HELD, TextColumn("{task.fields[held]}")),
+        (RATE, TextColumn("{task.fields[rate]}")),
+        (ELAPSED, TimeElapsedColumn()),
+        (0, TextColumn("left")),
+        (0, TimeRemainingColumn(elapsed_when_finished=False)),
     )
-    with Progress(*columns, console=console, refresh_per_second=8) as progress:
+    with Progress(
+        *(column for least, column in columns if console.width >= least), console=console, refresh_per_second=8
+    ) as progress:
         task, epochs = progress.add_task("", epoch="", loss="", held="", rate=""), 0
         seen, since = 0, time.monotonic()
         for event in events:

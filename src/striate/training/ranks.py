@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,14 +15,14 @@ from torch import Tensor, distributed, nn
 
 from striate.blueprint import CannotTrain
 
-SIGNS = (
+SIGNS = (  # of gloo and NCCL, that they wait for somebody; their other errors are faults of our own
     "onnection closed by peer",
     "onnection reset by peer",
+    "onnection refused",
     "roken pipe",
     "imed out",
-    "ProcessGroup",
-    "NCCL",
-    "gloo",
+    "remote process exited",
+    "ncclRemoteError",
 )
 
 
@@ -68,8 +69,10 @@ def device_here() -> torch.device:
 
 
 @contextmanager
-def together(ranks: Ranks, device: torch.device) -> Iterator[None]:
-    """The processes find each other, and part again. Where one of them is gone, CannotTrain says so."""
+def together(ranks: Ranks, device: torch.device, folder: Path | None = None) -> Iterator[None]:
+    """The processes find each other, and part again. Where one of them is gone, CannotTrain says so, and how the run in
+    `folder`, if this is the one that writes it, goes on.
+    """
     if ranks.count == 1:
         yield
         return
@@ -81,8 +84,8 @@ def together(ranks: Ranks, device: torch.device) -> Iterator[None]:
             raise
         raise CannotTrain(
             f"Cannot go on in process {ranks.rank} of {ranks.count}: another one is gone.",
-            str(error).splitlines()[0],
-            "The one that went says why. The run goes on from its last checkpoint: striate resume RUN.",
+            "What it said stands above; where a signal ended it, it said nothing, and torchrun says which signal.",
+            f"The run goes on from its last checkpoint: striate resume {folder or 'RUN, its folder'}.",
         ) from None
     finally:
         gc.collect()  # what still holds the group would be taken apart while the process ends, its threads running

@@ -63,8 +63,8 @@ def recorded(
     """The same events, each written to the log as it comes, and the curves drawn; the recipe stands there from the
     start. A run that goes on `after` a step and an epoch keeps the log as far as that. `wanted`: further logs.
 
-    What ends it stands in the log as a warning. A new run that ends before there is a model or anything to go on from leaves no folder. Raises CannotWrite, and
-    CannotTrain where another process writes this run.
+    A refusal that ends it stands in the log as a warning. A new run that ends before there is a model or anything to go
+    on from leaves no folder. Raises CannotWrite, and CannotTrain where another process writes this run.
     """
     with _alone(folder):
         yield from _recorded(events, folder, recipe, after, wanted)
