@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from striate.blueprint import CannotMake, CannotRead, CannotTrain, NotFound, Refusal
 from striate.data import Preprocessing, open_data, read_image
 from striate.nn.build import Network
-from striate.visualize.images import seen
+from striate.visualize import made as making
+from striate.visualize.images import batches, seen
 from striate.visualize.imagine import (
     content,
     direction,
@@ -25,11 +27,14 @@ from striate.visualize.imagine import (
     style,
     variation,
 )
+from striate.visualize.imagine import drawn as drawn_as
 from striate.visualize.imagine.drawn import _tile, row, sheet
 from striate.visualize.imagine.objectives import gram
 from striate.visualize.imagine.parametrisation import COLOURS, waves
 from striate.visualize.imagine.transformations import applied, shifted, turned, usual
 from striate.visualize.units import Unit
+from striate.visualize.views import view
+from striate.visualize.wanted import Wanted, opened
 from striate.visualize.watching import values
 
 PLAIN = Preprocessing(3, (16, 16), (16, 16), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -271,7 +276,7 @@ def test_what_cannot_be_imagined(lenet: Network, monkeypatch: pytest.MonkeyPatch
     refused(Refusal, "no gradient leads from it to the image", off, "rounded:0", rule=PLAIN)
     refused(NotFound, 'No layer "atc". Near: act', off, "atc:1", rule=PLAIN)
     refused(Refusal, "act has 3 channels, channel 3 is not among them", off, "act:3", rule=PLAIN)
-    refused(CannotTrain, "Cannot prepare images for this model", off, "act:0")
+    refused(CannotTrain, "Cannot prepare images for this Off", off, "act:0")
     refused(
         Refusal, "2 has no map", nn.Sequential(off.conv, nn.Flatten(), nn.Linear(588, 4)), neuron("2:3"), rule=PLAIN
     )
@@ -319,11 +324,38 @@ def test_the_sheet(lenet: Network, golden_picture: Callable[[str, bytes], None])
     x = seen(lenet, digits).x
     names = ["conv1:2", "conv2:3", "out:3", "out:5"]
     real = {name: digits[measured(lenet, x, name).topk(4).indices] for name in names}
-    made = {name: imagine(lenet, name, steps=12, lr=0.3, changes=()).images for name in names}
-    golden_picture("imagined-lenet5", sheet(made, real))
+    best = {name: float(measured(lenet, x, name).max()) for name in names}
+    made = {name: imagine(lenet, name, steps=12, lr=0.3, changes=()) for name in names}
+    reached = {name: float(one.reached[0]) for name, one in made.items()}
+    picture = sheet({name: one.images for name, one in made.items()}, real, reached, best)
+    golden_picture("imagined-lenet5", picture)
     tall = _tile(torch.zeros(1, 10, 4))[0, 0]
     assert tall.mean(0).tolist() == [1.0] * 29 + [0.0] * 38 + [1.0] * 29  # 3 of 10 cells on each side
     assert row({"photo": digits[0], "dream": digits[1]}).startswith(b"\x89PNG")
+
+
+def test_real_images_are_held_against_it_by_the_same_measure(lenet: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by their largest cell: those beside it have the largest mean, and the number is theirs."""
+    monkeypatch.setattr(making, "STEPS", 2)
+    of = Wanted(lenet, "LeNet-5", data=opened(lenet, "digits"), unit="conv2.act:3", images=60)
+    drawn, parts = dict[str, Any](), ("images", "real", "reached", "best")
+    monkeypatch.setattr(making, "sheet", lambda *said: drawn.update(zip(parts, said, strict=True)) or b"")
+    shown = view("imagine", of)
+    x, _, looks = next(batches(lenet, of.some(60), 60))
+    most = measured(lenet, x, "conv2.act:3").topk(4)
+    assert torch.allclose(drawn["real"]["conv2.act:3"], looks[most.indices])
+    assert drawn["best"]["conv2.act:3"] == shown.facts["images"]["conv2.act:3"] == pytest.approx(float(most.values[0]))
+    assert drawn["reached"] == shown.facts["reached"]
+
+
+def test_numbers_stand_over_what_they_are_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn_as, "png", lambda figure: figure)
+    pictures = {"conv1:2": torch.rand(1, 8, 8)}
+    figure: Any = sheet(pictures, {"conv1:2": [torch.rand(1, 8, 8)] * 4}, {"conv1:2": 7.475}, {"conv1:2": 1.253})
+    assert [axes.get_title() for axes in figure.axes] == ["conv1:2\n7.475", "real\nup to 1.253"]
+    assert "In both alike" in figure.get_supxlabel()
+    alone: Any = sheet(pictures)
+    assert alone.axes[0].get_title() == "conv1:2"
 
 
 def test_classes_with_signs_in_their_names(lenet: Network) -> None:

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from striate.blueprint.said import counted
 from striate.data import read_image
 from striate.visualize.dream import dream
-from striate.visualize.exciting import exciting, patches
 from striate.visualize.images import batches
 from striate.visualize.imagine import imagine, measured, objective
 from striate.visualize.imagine.drawn import sheet
@@ -22,14 +21,13 @@ from striate.visualize.wanted import View, Wanted
 from striate.visualize.watching import OUT, values
 
 UNITS, STEPS, SIDE = 4, 128, 128  # of a layer, so many channels, quickly and small; of one unit alone, all it takes
-SEARCHED = 2_000  # images, for patches to be held against
+SEARCHED, SHOWN = 2_000, 4  # images that are held against what was imagined, and of them are beside it
 LONGEST = 512  # pixels of a photo's longer side
-PATCHES, PATCH = 4, 64  # beside what was imagined; pixels
 
 
 def imagine_view(of: Wanted) -> View:
     """Of the unit that is named, or a sum (`conv2:17 + 0.5 * out:collie`); of a layer, some of its channels. With data,
-    beside them the patches that excite the units most.
+    beside them the images that have most of the same, measured in the same way.
     """
     units = _units(of)
     alone = len(units) == 1
@@ -54,7 +52,7 @@ def imagine_view(of: Wanted) -> View:
     ]
     facts = {"reached": reached, "steps": steps, **({"images": best} if best else {})}
     told_ = "Imagined, and how much it has of what was wanted\n  " + "\n  ".join(lines)
-    return View(sheet(images, real or None), facts, told_)
+    return View(sheet(images, real, reached, best), facts, told_)
 
 
 def _units(of: Wanted) -> dict[str, Unit | None]:
@@ -72,19 +70,20 @@ def _units(of: Wanted) -> dict[str, Unit | None]:
 
 
 def _real(of: Wanted, units: dict[str, Unit | None]) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """The patches of the data that excite units of one layer most; and how much whole images have of what is wanted,
-    measured as what is imagined is.
+    """The images of the data that have most of what is wanted, float N×C×H×W in 0..1, and how much the first has:
+    measured whole, as what is imagined.
     """
-    data, cut = of.some(SEARCHED), dict[str, Tensor]()
-    for name, unit in units.items():
-        if unit is not None:
-            with of.progress(f"What excites {name}", len(data), "image") as tick:
-                these = patches(of.model, data, exciting(of.model, data, unit, PATCHES, tick=tick))
-            cut[name] = torch.cat([F.interpolate(p.pixels[None], (PATCH, PATCH), mode="nearest") for p in these])
-    most = dict.fromkeys(units, float("-inf"))
-    for x, _, _ in batches(of.model, data):
-        most = {name: max(before, float(measured(of.model, x, name).max())) for name, before in most.items()}
-    return cut, most
+    data, done = of.some(SEARCHED), 0
+    most = {name: (torch.empty(0), torch.empty(0)) for name in units}
+    with of.progress(f"What has most of {', '.join(units)}", len(data), "image") as tick:
+        for x, _, looks in batches(of.model, data):
+            for name, kept in most.items():
+                pairs = zip(kept, (measured(of.model, x, name), looks), strict=True)
+                values, images = (torch.cat([*filter(len, pair)]) for pair in pairs)
+                best = values.topk(min(SHOWN, len(values)))
+                most[name] = best.values, images[best.indices]
+            tick(done := done + len(x))
+    return {name: images for name, (_, images) in most.items()}, {name: float(v[0]) for name, (v, _) in most.items()}
 
 
 def dream_view(of: Wanted) -> View:

@@ -66,8 +66,8 @@ def embedding_view(of: Wanted) -> View:
     placed = tsne(found.values, seed=of.seed)
     labels = None if found.labels is None else [found.classes[i] for i in found.labels.tolist()]
     facts = {"layer": found.layer, "how": placed.said, "points": placed.points.tolist(), "labels": labels}
-    png = embedding_picture(found, placed, f"{of.name}: images by {found.layer}")
-    return View(png, facts, f"{counted(len(found.values), 'image')} by {found.said}. {placed.said}")
+    png = embedding_picture(found, placed, f"{of.name}: images by layer {found.layer}")
+    return View(png, facts, f"{counted(len(found.values), 'image')} by layer {found.said}. {placed.said}")
 
 
 def neighbours_view(of: Wanted) -> View:
@@ -78,7 +78,7 @@ def neighbours_view(of: Wanted) -> View:
         among = features(of.model, known, of.layer, tick=tick)
     mine = features(of.model, of.seen().x if of.image else of.data.some(TESTED), among.layer)
     found = nearest(mine, among, min(NEIGHBOURS, len(among.values)))
-    told = f"Nearest by {among.layer}, of {counted(len(among.values), 'training image')}"
+    told = f"Nearest by layer {among.layer}, of {counted(len(among.values), 'training image')}"
     facts = {"layer": among.layer, "which": found.which.tolist(), "distances": found.distances.tolist()}
     if among.labels is not None:
         theirs = [[among.classes[i] for i in row] for row in among.labels[found.which].tolist()]
@@ -88,7 +88,7 @@ def neighbours_view(of: Wanted) -> View:
             told += f": {same:.0%} are of the test image's class"
         elif len(theirs) == 1:
             told += f": {', '.join(theirs[0])}"
-    return View(neighbours_picture(mine, among, found, f"{of.name}: nearest by {among.layer}"), facts, told)
+    return View(neighbours_picture(mine, among, found, f"{of.name}: nearest by layer {among.layer}"), facts, told)
 
 
 def similarity_view(of: Wanted) -> View:

@@ -25,7 +25,7 @@ from striate.visualize.trust import curves, randomised
 from striate.visualize.trust_drawn import Tried, draw_trust
 from striate.visualize.units import Unit
 from striate.visualize.wanted import View, Wanted
-from striate.visualize.where import Where, tried, where
+from striate.visualize.where import Where, called, judged, tried, where
 
 FIELDS = 64  # images over which an effective field is averaged
 PROJECTED = 3  # units of the deconvnet, where none is named
@@ -55,8 +55,7 @@ def attribution_view(of: Wanted) -> View:
     facts = {"maps": [one.to_json() for one in found], "left_out": left_out}
     names = {int(one.heat.targets[0]): one.of for one in found}
     classes = [names.get(i, "") for i in range(max(names, default=-1) + 1)]
-    marked = [one.heat.method for one in found if one.trust and one.trust.unchanged]
-    png = draw_attribution(seen.pixels[0], [one.heat for one in found], classes, marked=marked)
+    png = draw_attribution(seen.pixels[0], [one.heat for one in found], classes, trusts=[one.trust for one in found])
     return View(png, facts, "\n".join(told))
 
 
@@ -86,9 +85,8 @@ def trust_view(of: Wanted) -> View:
     for heat, changed, anew in drawn_of:
         areas = {name: float(area[0]) for name, area in changed.areas.items()}
         facts.append({"method": heat.method, **areas, "alike": anew.alike.tolist(), "unchanged": anew.unchanged})
-        said = f"deletion {areas['deletion']:.2f} (by chance {areas['random_deletion']:.2f}), insertion "
-        said += f"{areas['insertion']:.2f} ({areas['random_insertion']:.2f})"
-        told.append(f"{heat.method}: {said}" + (", does not change with random weights" if anew.unchanged else ""))
+        said = f"insertion: area {areas['insertion']:.2f}, by chance {areas['random_insertion']:.2f}"
+        told.append("\n  ".join((called(heat.method), *judged(heat, changed, anew).told(), said)))
     title = f"{class_name(of.model, int(drawn_of[0][0].targets[0]))}: how far its maps are to be trusted"
     facts_ = {"tests": facts, "left_out": left_out}
     return View(draw_trust(seen.pixels[0], drawn_of, title=title), facts_, "\n".join(told + left_out))

@@ -39,7 +39,7 @@ img{border-width:1px 0;border-radius:0}}
 """
 LOSSLESS: dict[str, Any] = {"lossless": True, "quality": 50}
 LOSSY: dict[str, Any] = {"quality": 90}  # of 100: what is left out of a photo is not seen
-SHORT = 5  # lines that are said at once
+SHORT = 5  # lines; more can be folded away
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # a reader's browser asks nobody for anything
 
 
@@ -90,7 +90,7 @@ def report(title: str, facts: Sequence[str], sections: Sequence[Section]) -> str
 def _drawn(one: Section) -> str:
     alt, said = visible(one.line.split("\n")[0]) or one.title, f"<div>{_text(one.line)}</div>"
     if one.line.count("\n") > SHORT:
-        said = f"<details><summary>The same in words</summary>{said}</details>"
+        said = f"<details open><summary>The same in words</summary>{said}</details>"
     kind, picture = lean(one.png, one.photos)
     return (
         f"<p>{_text(one.read)}</p>\n"

@@ -36,7 +36,8 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
     "page": Kind(
         "over_image.page_view", "what it sees in an image (made where nothing else is asked for)",
         "What it sees in the image",
-        "Bars are probabilities. Bright, or brown, places speak for the class; below each map, whether to trust it.",
+        "Bars are probabilities. Bright, or brown, places speak for the class; in a map of slopes they matter, for it "
+        "or against; below each map, whether to trust it.",
         "Grad-CAM: Selvaraju et al. 2016. SmoothGrad: Smilkov et al. 2017. Occlusion: Zeiler and Fergus 2013.",
         ("image",), ("target", "layer"), photos=True,
     ),
@@ -79,7 +80,7 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
     "filters": Kind(
         "over_image.filters_view", "a layer's weights",
         "Its filters",
-        "Smooth, different filters have learnt; noisy ones have not, flat ones are dead. Below: their norms, falling.",
+        "Smooth, different filters have learnt; noisy ones have not, flat ones are dead. Below: their norms.",
         "Krizhevsky et al. 2012, figure 3",
         (), ("layer",),
     ),
@@ -107,7 +108,8 @@ VIEWS: dict[str, Kind] = {  # in the order of a report
     "imagine": Kind(
         "made.imagine_view", "images made to excite a unit",
         "What would excite units most",
-        "Images made from noise to excite a channel, by gradient ascent; beside them, with data, real patches that do.",
+        "Images made from noise to excite a channel, by gradient ascent; beside them, with data, the real ones that do "
+        "most.",
         "Erhan et al. 2009; Olah et al. 2017",
         (), ("data", "unit", "layer", "images", "seed"), photos=True,
     ),

@@ -32,7 +32,9 @@ def test_a_way_in_files_and_its_picture(tmp_path: Path) -> None:
     assert [stop.path.stem for stop in stops] == ["9", "10", "11"]
     for name, tensor in stops[-1].weights.items():
         assert torch.equal(tensor, net.state_dict()[name])
-    of = Wanted(net, "net", data=opened(net, "digits"), along=str(folder), points=3, images=40, folder=tmp_path / "rows")
+    of = Wanted(
+        net, "net", data=opened(net, "digits"), along=str(folder), points=3, images=40, folder=tmp_path / "rows"
+    )
     shown = view("trajectory", of)
     assert shown.facts["weights"] == ["9", "10", "11", "net"]
     points = torch.tensor(shown.facts["way"])
