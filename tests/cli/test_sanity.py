@@ -42,6 +42,13 @@ def test_a_network_that_is_sane(net: Path, tmp_path: Path) -> None:
     assert min(Image.open(tmp_path / "a.png").size) > 900
 
 
+def test_batches_of_one_are_looked_at_on_more_and_it_is_said(net: Path) -> None:
+    few = ("--set", "threads=1", "--set", "batch_size=1", "--set", "optimizer=sgd")
+    lines = striate("sanity", net, *few, "--steps", 10).stdout.splitlines()
+    assert lines[1] == ("batches of 32 in place of 1, at 32 times the learning rate: of so few images all is chance")
+    assert "flow over 10 steps, the rate rising to 0.096" in lines
+
+
 def test_what_is_wrong_is_named_and_the_exit_code_is_1(tmp_path: Path) -> None:
     (tmp_path / "deep.txt").write_text(SIGMOIDS)
     done = striate("sanity", tmp_path / "deep.txt", "--steps", 10, "--set", "threads=1")
@@ -64,6 +71,14 @@ def test_json_is_one_table_with_everything(net: Path) -> None:
         ("slow", "fc"),
     ]
     assert {row["name"] for row in said["flow"]["layers"]} == {"conv", "act", "fc"}
+
+
+def test_a_picture_is_refused_before_all_the_work_and_its_folder_is_made(net: Path, tmp_path: Path) -> None:
+    refused = striate("sanity", net, "--plot", "/proc/no/a.png")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr == "Cannot write /proc/no: no such file or directory.\n    Choose another place.\n"
+    done = striate("sanity", net, "--steps", 10, "--set", "threads=1", "--plot", tmp_path / "new" / "a.png")
+    assert done.stdout.endswith(f"{tmp_path}/new/a.png: drawn\n")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import torch
 from small import SMALL, network
 from striate.blueprint import Activation, Conv, Linear, Relu, Seq
 from striate.data import Splits
-from striate.training import fit, started
-from striate.training.sanity import at_start, chosen, find_rate, first_flow, overfit, sanity
+from striate.training import fit, read_recipe, revised, started
+from striate.training.flow import looking, measured
+from striate.training.sanity import at_start, chosen, find_rate, first_flow, overfit, sanity, steady
 
 
 def kinds(alarms: object) -> set[str]:
@@ -92,6 +93,46 @@ def test_a_rate_at_which_the_loss_leaves_is_said_with_a_better_one(digits: Split
     good = find_rate(network(), digits, _recipe(optimizer="sgd", lr=rates.steepest))
     assert not good.alarms
     assert overfit(network(), digits, _recipe(optimizer="sgd", lr=rates.steepest), 300).learnt
+
+
+def test_a_recipe_for_batches_of_one_is_looked_at_on_more() -> None:
+    fitted = fit("lenet5_paper", "digits")
+    model, _ = started(fitted)
+    found = sanity(model, fitted.data, read_recipe("lenet5-1998"), threads=1)
+    assert found.alarms == ()
+    assert found.overfit.images == 32
+    steepest, gone = found.rates.steepest, found.rates.gone
+    assert steepest is not None
+    assert gone is not None
+    assert 1e-4 < steepest < gone < 1e-2, "the paper begins at 5e-4, one image at a time"
+
+
+def test_how_many_times_the_rate_is_that_of_more_images() -> None:
+    plain = _recipe(optimizer="sgd", lr=0.01)
+    for size, accumulate, times in ((1, 1, 32), (8, 1, 4), (8, 2, 2), (1, 256, 1)):
+        looked, found = steady(revised(plain, batch_size=size, accumulate=accumulate))
+        assert (looked.batch_size, looked.accumulate, looked.lr, found) == (32, 1, 0.01 * times, times)
+    for recipe in (_recipe(batch_size=32, optimizer="sgd"), _recipe(batch_size=512)):
+        assert steady(recipe) == (recipe, 1.0)
+    assert steady(_recipe(batch_size=1)) == (_recipe(batch_size=32), 1.0), "AdamW's steps are as long on any batch"
+    assert steady(revised(plain, batch_size=1, lr=900.0))[0].lr == pytest.approx(1000)
+
+
+def test_where_it_explodes_no_step_is_called_too_small(digits: Splits) -> None:
+    found = kinds(sanity(network(), digits, steps=10, lr=1e3).alarms)
+    assert "exploding" in found
+    assert "slow" not in found
+
+
+def test_of_one_image_nothing_is_called_dead(digits: Splits) -> None:
+    model = network(Seq(fc=Linear(16), act=Relu, out=Linear(10)))
+    with torch.no_grad():
+        model.get_parameter("fc.bias").fill_(-100.0)
+    x = digits.preprocessing.normalise(digits.train.pixels[:8])  # type: ignore[union-attr]
+    for images, dead in ((x[:1], None), (x, 1.0)):
+        with looking(model) as look, torch.no_grad():
+            model(images)
+        assert {row.name: row.dead for row in measured(look, {})}["act"] == dead
 
 
 def test_steepest_and_least_of_a_curve_by_hand() -> None:

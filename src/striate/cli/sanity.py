@@ -63,9 +63,9 @@ def command(
 ) -> None:
     """Look at NET before it is trained: its first loss, one batch, the learning rate, the flow through its layers."""
     from striate.blueprint import CannotWrite
-    from striate.blueprint.files import write_atomically
+    from striate.blueprint.files import folder, write_atomically
     from striate.training import fit, read_recipe, revised, started
-    from striate.training.sanity import Sanity, at_start, find_rate, first_flow, overfit
+    from striate.training.sanity import Sanity, at_start, find_rate, first_flow, overfit, steady
 
     if picture and picture.suffix.lower() != ".png":
         raise CannotWrite(f"Cannot draw into {picture}: it is drawn as .png.", ways=f"--plot {picture.stem}.png")
@@ -80,12 +80,18 @@ def command(
             sys.stdout.flush()
 
     images = fitted.data
+    if picture:
+        folder(picture.parent)  # refused now and not after all has been looked at
     tell(title)
+    looked, times = steady(recipe)
+    if looked != recipe:
+        rate = f", at {times:g} times the learning rate" if times != 1 else ""
+        tell(f"batches of {looked.batch_size} in place of {recipe.batch_size}{rate}: of so few images all is chance")
     tell(_start(start := at_start(network, images, recipe)))
     tell(_batch(batch := overfit(network, images, recipe, steps)))
     tell(_rates(rates := find_rate(network, images, recipe, steps), recipe.lr))
     flow = first_flow(network, images, recipe)
-    tell("\n".join(["", f"flow over {flow.steps} steps, the rate rising to {recipe.lr:g}", *table(flow.layers), ""]))
+    tell("\n".join(["", f"flow over {flow.steps} steps, the rate rising to {looked.lr:g}", *table(flow.layers), ""]))
     found = Sanity(start, batch, rates, flow)
     tell("\n".join(_wrong(found.alarms)) if found.alarms else "sane")
     if as_json:

@@ -17,7 +17,7 @@ from striate.training.events import LayerFlow
 VANISHING = 1e-5  # of the largest gradient, each as a share of its weight
 EXPLODING = 30.0  # times its weight, a gradient is
 LARGE = 1e4  # deviation of a layer's values
-DEAD = 0.5  # share of a ReLU's channels
+DEAD, FEWEST = 0.5, 8  # share of a ReLU's channels; of fewer values all are 0 by chance
 SLOW, FAST, USUAL = 1e-6, 0.5, "1e-3"  # of its weight, a step changes; about 1e-3 is aimed at (Karpathy, CS231n)
 SOME = 32  # images that a training is looked at with
 RELUS = (nn.ReLU, nn.ReLU6)
@@ -34,7 +34,7 @@ class Alarm:
 
 class Look:
     """What passes through a network while it is looked at: of each leaf, in the order they run, the mean and deviation
-    of its values, and of a ReLU the share of channels that are zero on the whole batch (else -1).
+    of its values, and of a ReLU the share of channels that are zero on the whole batch (else, and of few values, -1).
     """
 
     def __init__(self, names: Mapping[nn.Module, str]) -> None:
@@ -49,7 +49,9 @@ class Look:
         mean = values.mean()
         deviation = (values - mean).norm() / values.numel() ** 0.5  # a tenth of what torch.std takes
         dead = mean.new_tensor(-1.0)
-        if isinstance(module, RELUS):  # nothing is below 0: where the sum is 0, all are
+        if (
+            isinstance(module, RELUS) and values.numel() >= FEWEST * values.shape[1]
+        ):  # nothing is below 0: where the sum is 0, all are
             dead = (values.movedim(1, -1).flatten(0, -2).sum(0) == 0).float().mean()
         self.found[module] = torch.stack((mean, deviation, dead))
 
@@ -141,12 +143,14 @@ def alarms(layers: Sequence[LayerFlow], still: Sequence[str] = (), beginning: bo
     learning = [row for row in layers if not any(row.name == part or row.name.startswith(f"{part}.") for part in still)]
     shares = [share for row in learning if (share := _share(row)) is not None and isfinite(share)]
     largest = max(shares, default=0.0) or float(beginning)
-    return [
+    found = [
         Alarm(kind, row.name, f"{row.name}: {text}")
         for row in learning
         for kind, look in KINDS.items()
-        if (beginning or kind != "slow") and (text := look(row, largest))
+        if (text := look(row, largest))
     ]
+    large = any(alarm.kind in ("exploding", "fast") for alarm in found)  # then no step is too small for want of a rate
+    return [alarm for alarm in found if alarm.kind != "slow" or (beginning and not large)]
 
 
 def news(found: Sequence[Alarm], told: set[tuple[str, str]]) -> list[str]:
@@ -177,7 +181,8 @@ def _vanishing(row: LayerFlow, largest: float) -> str:
 
 
 def _exploding(row: LayerFlow, _: float) -> str:
-    share, way = _share(row), "Smaller initial weights (--set initialise=he), norms, or --set clip=1."
+    way = "A smaller --set lr, smaller initial weights (--set initialise=he), norms, or --set clip=1."
+    share = _share(row)
     if not isfinite(row.deviation):
         return f"its values are not finite. {way}"
     if share is not None and not share <= EXPLODING:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from striate.data import Splits
+from striate.data import Splits, deal
 from striate.training.curves import smoothed
 from striate.training.events import LayerFlow
 from striate.training.flow import Alarm, alarms, looking, measured, middle, weights
@@ -30,6 +30,8 @@ FAR = 0.5, 1.5  # times chance: a loss outside is not that of a network that kno
 NEAR = 0.05  # of chance: what is left of the loss where a batch is known by heart
 BATCH, STEPS, FLOW = 32, 100, 10  # images learnt by heart; steps for that and for the sweep; steps of the flow
 LOWEST, HIGHEST, GONE = 1e-7, 10.0, 4.0  # learning rates swept; times the least loss, where the sweep ends
+MOST = 1e3  # the highest rate that a recipe may have
+FALL = 0.03  # of its first value, the smoothed loss falls by at least where a rate makes it fall
 ASIDE: dict[str, Any] = {"augment": "", "mix": "", "dropout": 0.0, "drop_path": 0.0, "label_smoothing": 0.0}
 
 
@@ -112,8 +114,10 @@ def sanity(model: nn.Module, data: Splits, recipe: Recipe | None = None, steps: 
 def at_start(model: nn.Module, data: Splits, recipe: Recipe | None = None) -> Start:
     """The loss before the first step: where nothing is known, every class is as likely, and it is ln(classes)."""
     recipe = revised(recipe)
-    with aside(model, data, revised(recipe, **ASIDE)) as course, closing(_batches(course)) as batches:
-        x, y = next(batches)
+    with aside(model, data, revised(recipe, **ASIDE)) as course:
+        how = max(BATCH, course.recipe.batch_size), course.recipe.seed
+        with closing(deal(course.learnt, course.preprocessing, *how, device=course.device).epoch(1)) as batches:  # type: ignore[type-var]
+            x, y = next(batches)
         with torch.no_grad():
             outputs = _outputs(course, x)
         logits = (outputs["out"] if isinstance(outputs, dict) else outputs).float()
@@ -135,7 +139,7 @@ def overfit(model: nn.Module, data: Splits, recipe: Recipe | None = None, steps:
     """Learns one batch by heart, without augmentation, dropout, smoothing, decay, at the recipe's learning rate. What
     cannot do that cannot learn more.
     """
-    recipe = revised(recipe, batch_size=BATCH, weight_decay=0.0, **ASIDE)
+    recipe = revised(steady(revised(recipe))[0], batch_size=BATCH, weight_decay=0.0, **ASIDE)
     losses: list[float] = []
     with aside(model, data, recipe) as course, closing(_batches(course)) as batches:
         x, y = next(batches)
@@ -154,28 +158,28 @@ def overfit(model: nn.Module, data: Splits, recipe: Recipe | None = None, steps:
 
 def find_rate(model: nn.Module, data: Splits, recipe: Recipe | None = None, steps: int = STEPS) -> Rates:
     """The learning rate range test (Smith 2015, arXiv 1506.01186, section 3.3), the rate rising by the same factor from
-    batch to batch, the loss smoothed; it ends where the loss leaves.
+    batch to batch, the loss smoothed; it ends where the loss leaves. What it finds is for the recipe's own batches.
     """
-    recipe, rates, losses, smooth = revised(recipe), list[float](), list[float](), list[float]()
-    gone = None
+    wanted, rates, losses, smooth = revised(recipe), list[float](), list[float](), list[float]()
+    (recipe, times), gone = steady(wanted), None
     with aside(model, data, recipe) as course, closing(_batches(course)) as batches:
         optimiser = optimizer(course.model, course.recipe)
         for step in range(steps):
             rate = LOWEST * (HIGHEST / LOWEST) ** (step / max(1, steps - 1))
             loss = stepped(course, optimiser, *next(batches), rate)
             if isfinite(loss):
-                rates.append(rate)
+                rates.append(rate / times)
                 losses.append(loss)
                 smooth = smoothed(losses, steps / 20)
             if not isfinite(loss) or smooth[-1] > GONE * min(smooth):
-                gone = rate
+                gone = rate / times
                 break
     steepest, largest = chosen(rates, smooth)
     text = ""
     if steepest is None:
         text = "no learning rate makes the loss fall. Is there a layer that nothing flows through?"
-    elif gone and recipe.lr >= gone:
-        text = f"at the learning rate {recipe.lr:.3g} the loss leaves: it does from {gone:.2g} on."
+    elif gone and wanted.lr >= gone:
+        text = f"at the learning rate {wanted.lr:.3g} the loss leaves: it does from {gone:.2g} on."
         text += f" --set lr={steepest:.1g}"
     alarm = (Alarm("rate", "", text),) if text else ()
     return Rates(tuple(rates), tuple(losses), tuple(smooth), steepest, largest, gone, alarm)
@@ -183,10 +187,10 @@ def find_rate(model: nn.Module, data: Splits, recipe: Recipe | None = None, step
 
 def chosen(rates: list[float], smooth: list[float]) -> tuple[float | None, float | None]:
     """Where the smoothed loss falls fastest (by the logarithm of the rate), and where it is least; None where it falls
-    by less than a tenth.
+    by less than noise does.
     """
     least = min(range(len(smooth)), key=smooth.__getitem__, default=0)
-    if least < 2 or smooth[least] > 0.9 * smooth[0]:
+    if least < 2 or smooth[least] > (1 - FALL) * smooth[0]:
         return None, None
     reach = max(1, len(smooth) // 30)  # noise has steep slopes, too, from one batch to the next
 
@@ -199,7 +203,7 @@ def chosen(rates: list[float], smooth: list[float]) -> tuple[float | None, float
 
 def first_flow(model: nn.Module, data: Splits, recipe: Recipe | None = None, steps: int = FLOW) -> Flowed:
     """The first steps of a training, measured; the learning rate goes straight up to the recipe's."""
-    recipe = revised(recipe)
+    recipe, _ = steady(revised(recipe))
     found: list[tuple[LayerFlow, ...]] = []
     with aside(model, data, recipe) as course, closing(_batches(course)) as batches:
         optimiser = optimizer(course.model, course.recipe)
@@ -212,6 +216,18 @@ def first_flow(model: nn.Module, data: Splits, recipe: Recipe | None = None, ste
                 break
     layers = middle(found)
     return Flowed(len(found), layers, tuple(alarms(layers, recipe.freeze)))
+
+
+def steady(recipe: Recipe) -> tuple[Recipe, float]:
+    """The recipe, and by what its learning rate was multiplied: what it says of batches of a few images, such as 1, is
+    looked at on BATCH of them, at as many times the rate where plain SGD makes the steps (Goyal et al. 2017, arXiv
+    1706.02677, section 2.1); of so few, all would be chance.
+    """
+    if recipe.batch_size >= BATCH:
+        return recipe, 1.0
+    more = max(1.0, BATCH / (recipe.batch_size * recipe.accumulate))
+    times = min(more, MOST / recipe.lr) if recipe.optimizer == "sgd" else 1.0
+    return recipe.model_copy(update={"batch_size": BATCH, "accumulate": 1, "lr": times * recipe.lr}), times
 
 
 @contextmanager
