@@ -11,7 +11,7 @@ from torch import nn
 
 import striate as face
 from striate import visualize
-from striate.blueprint import CannotTrain
+from striate.blueprint import CannotTrain, NotFound
 from striate.data import Preprocessing
 from striate.visualize.images import ruled
 from striate.visualize.report import facts
@@ -102,6 +102,10 @@ def test_the_same_from_python(here: Path) -> None:
     assert facts(of._replace(rule=None)) == [f"mine: {sum(p.numel() for p in model.parameters()):,} parameters"]
     with pytest.raises(CannotTrain, match=r"rule=, a striate\.data\.Preprocessing, says it to seen"):
         visualize.view("page", of._replace(rule=None))
+    for slip, near in ({"layer": "0.00"}, "0.0"), ({"unit": "0.00:1"}, "0.0"), ({"method": "cams"}, "cam"):
+        with pytest.raises(NotFound) as refused:
+            visualize.view("attribution", of._replace(**slip))
+        assert near in refused.value.near
     data = visualize.opened(model, "digits", RULE)
     assert not data.strange
     assert visualize.view("flow", of._replace(data=data, images=8)).facts["flows"]
