@@ -57,18 +57,26 @@ def scene() -> Tensor:
 
 
 @pytest.fixture
-def golden_picture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], None]:
-    """`golden_picture("lenet5-filters", png)` fails where the picture is not that of tests/golden/pictures to the
-    eye: of the same size, and alike in all blocks. What is drawn in the test has no text that is cut off or too small.
-    """
+def faults(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Of the texts that are drawn in the test, those that leave their picture or are too small."""
     from matplotlib.text import Text
 
-    draw, faults = Text.draw, list[str]()
+    draw, found = Text.draw, list[str]()
 
     def watched(text: Text, paper: RendererAgg) -> None:
         draw(text, paper)
         if text.get_visible() and text.get_text().strip():
-            faults.extend(_unreadable(text, paper))
+            found.extend(_unreadable(text, paper))
+
+    monkeypatch.setattr(Text, "draw", watched)
+    return found
+
+
+@pytest.fixture
+def golden_picture(request: pytest.FixtureRequest, faults: list[str]) -> Callable[[str, bytes], None]:
+    """`golden_picture("lenet5-filters", png)` fails where the picture is not that of tests/golden/pictures to the
+    eye: of the same size, and alike in all blocks; and where `faults` were drawn.
+    """
 
     def compare(name: str, png: bytes) -> None:
         assert not faults, "\n".join(faults)
@@ -86,7 +94,6 @@ def golden_picture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         far = apart(now, kept)
         assert far < NEAR, f"{path.name}: {far:.0f} of 255 apart in some place; if this is meant: make accept"
 
-    monkeypatch.setattr(Text, "draw", watched)
     return compare
 
 

@@ -15,9 +15,12 @@ from striate.data import Splits
 from striate.data.preprocessing import Preprocessing
 from striate.nn.build import Network
 from striate.visualize.attribution import Heat, attribute
+from striate.visualize.attribution.drawn import draw_attribution
 from striate.visualize.images import Seen, seen
 from striate.visualize.page import LOOKED, Page, page, steps
 from striate.visualize.page_drawn import clipped, draw_page
+from striate.visualize.trust import curves, randomised
+from striate.visualize.trust_drawn import draw_trust
 from striate.visualize.watching import values
 from striate.visualize.where import Trust, tried, where
 
@@ -98,6 +101,19 @@ def test_a_network_without_maps_has_a_page_too() -> None:
 
 def test_the_picture(found: Page, golden_picture: Callable[[str, bytes], None]) -> None:
     golden_picture("page-lenet5", draw_page(found))
+
+
+def test_long_names_fit(found: Page, digit: Seen, lenet: Network, faults: list[str]) -> None:
+    """As ImageNet's classes have, and files from a camera."""
+    name = "hen-of-the-woods, hen of the woods, Polyporus frondosus, Grifola frondosa"
+    best = (name, f"{'Donaudampfschifffahrtsgesellschaft' * 4}", "7", "日本語", "$x_1$")
+    maps = tuple(one._replace(of=name) for one in found.maps)
+    draw_page(found._replace(best=best, image=f"{'photo' * 40}.jpg", model="resnet" * 30, maps=maps))
+    heat = found.maps[0].heat
+    draw_attribution(digit.pixels[0], [heat] * 2, [name] * 10, trusts=[found.maps[0].trust] * 2)
+    tests = heat, curves(lenet, digit.x, heat, steps=2), randomised(lenet, digit.x, heat.method, heat, stages=2)
+    draw_trust(digit.pixels[0], [tests], title=f"{name}: how far its maps are to be trusted")
+    assert not faults
 
 
 def heat_of(values: torch.Tensor, share: float = 0.9, method: str = "occlusion") -> Heat:

@@ -126,7 +126,8 @@ def page(
     best = order[:TOP]
     chosen = tuple(class_name(model, i) for i in best), tuple(shares[i].item() for i in best)
     volume = Volume(*x.shape[1:])
-    return Page(image, name, volume, seen.pixels[0], *chosen, tuple(found), tuple(dict.fromkeys(left_out)), strongest, at)
+    reasons = tuple(dict.fromkeys(left_out))
+    return Page(image, name, volume, seen.pixels[0], *chosen, tuple(found), reasons, strongest, at)
 
 
 def steps() -> int:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from striate.blueprint.said import visible
 from striate.data.drawn import INK
-from striate.visualize.figures import HEAT, SIGNED, SMALL, WIDE, canvas, fitted, png
+from striate.visualize.figures import HEAT, SIGNED, SMALL, WIDE, canvas, fitted, png, wide
 from striate.visualize.words import METHODS, Words
 
 SIZE, LEADING = 10.0, 1.75  # points; of a line, times the size
@@ -74,19 +74,11 @@ def _drawn(found: Words, title: str) -> bytes:
 
 def _placed(found: Words) -> list[_Placed]:
     """Each word where it stands, lines filled from the left; a word longer than a line is cut into several."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    font, room = FontProperties(size=SIZE), WIDE - 2 * MARGIN
-
-    def wide(text: str) -> float:
-        plain = text.replace("$", "S")  # as wide, and no formula begins with it
-        return float(TextPath((0, 0), plain, prop=font).get_extents().width) / 72 if plain.strip() else SPACE
-
+    room = WIDE - 2 * MARGIN
     placed, left, line = list[_Placed](), MARGIN, 0
     for which, token in enumerate(found.tokens[:MOST]):
-        for text in (part for word in visible(token).split() or [""] for part in _cut(word, room, wide)):
-            size = wide(text)
+        for text in (part for word in visible(token).split() or [""] for part in _cut(word, room)):
+            size = wide(text, SIZE)
             if left + size > MARGIN + room and left > MARGIN:
                 left, line = MARGIN, line + 1
             placed.append(_Placed(text, left, line, size, which))
@@ -94,8 +86,8 @@ def _placed(found: Words) -> list[_Placed]:
     return placed
 
 
-def _cut(text: str, room: float, wide: Any) -> list[str]:
-    if wide(text) <= room:
+def _cut(text: str, room: float) -> list[str]:
+    if wide(text, SIZE) <= room:
         return [text]
     half = len(text) // 2
-    return _cut(text[:half], room, wide) + _cut(text[half:], room, wide)
+    return _cut(text[:half], room) + _cut(text[half:], room)
