@@ -90,6 +90,14 @@ def test_what_is_refused(arguments: list[str], says: str, tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ones_of_another_network_are_the_recipe_s_and_none_of_them_is_a_way_out() -> None:
+    refused = striate("train", "lenet5", "--recipe", "alexnet-2012")
+    assert refused.exit_code == 2
+    assert 'No part of the network "conv4".' in refused.stderr
+    assert "The recipe names it: ones=conv2,conv4,conv5,fc6,fc7." in refused.stderr
+    assert refused.stderr.endswith("--set ones=none.\n")
+
+
 QUICK = ("--epochs", 1, "--set", "threads=1", "--batch-size", 256)
 
 
@@ -114,7 +122,7 @@ def test_a_network_starts_from_the_parts_of_another_that_fit(tmp_path: Path) -> 
         *("--out", tmp_path / "wide"),
     )
     assert done.exit_code == 0, done.output
-    assert "3 of 6 tensors loaded as they are" in done.stdout
+    assert f"Weights: {small}/model.safetensors -> wide.txt: 3 of 6 tensors loaded as they are" in done.stdout
     from striate.nn import load
 
     one, other = load(small / "model.safetensors"), load(tmp_path / "wide" / "model.safetensors")

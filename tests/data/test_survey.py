@@ -142,7 +142,7 @@ def test_a_batch_is_drawn_as_the_network_will_see_it(photos: Path, tmp_path: Pat
             ["digits", "--augment", "flip(", "--batch", "b.png"],
             "Cannot read the augmentation 'flip(' from character 1 on.",
         ),
-        (["digits", "--batch", "nosuch/b.png"], "nosuch/b.png"),
+        (["digits", "--batch", "/proc/no/b.png"], "Cannot write /proc/no: no such file"),
         ([""], "Cannot read data: its path is empty."),
         (["digits", "--seed", "99999999999999999999999999"], "seeds go from 0 to 2,147,483,647."),
         (["digits", "--size", "16"], "Cannot use --size: there is no batch that it is for.\n    Draw one: --batch"),

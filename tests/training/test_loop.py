@@ -291,6 +291,13 @@ def test_an_unknown_field_is_named_before_anything_is_done(digits: Splits, tmp_p
     assert not (tmp_path / "a").exists()
 
 
+def test_a_norm_over_all_processes_is_nothing_for_one_and_it_says_so(digits: Splits) -> None:
+    for synced in (True, False):
+        events = train(network(), digits, epochs=1, batch_size=500, sync_norm=synced)
+        said = [event.text for event in events if isinstance(event, Warning)]
+        assert said == ["sync_norm changes nothing: one process has the whole of every batch."] * synced
+
+
 def test_threads_are_given_back(digits: Splits) -> None:
     before = torch.get_num_threads()
     events = train(network(), digits, epochs=1, threads=before + 1)

@@ -213,6 +213,10 @@ def test_who_cannot_be_gone_on_with(digits: Splits, tmp_path: Path) -> None:
     with pytest.raises(CannotRead, match="it is no run") as refused:
         resume(tmp_path / "nowhere")
     assert "A run is the folder that striate train made" in str(refused.value)
+    (tmp_path / "young").mkdir()
+    (tmp_path / "young" / "log.jsonl").write_text("")
+    with pytest.raises(CannotRead, match=f"striate train NET --data PATH --recipe {tmp_path}/young"):
+        resume(tmp_path / "young")
     for _ in train(network(NET), digits, out=tmp_path / "done", **MANY | {"epochs": 1}):
         pass
     with pytest.raises(CannotTrain, match="it is finished") as finished:
@@ -245,6 +249,13 @@ def test_other_images_are_refused(digits: Splits, tmp_path: Path) -> None:
     other[0] = (other[0] + 1) % 10
     with pytest.raises(CannotTrain, match="the images in digits are not those it learnt from"):
         resume(run, replace(digits, train=replace(digits.train, labels=other)))
+    letters = tuple("abcdefghij")
+    with pytest.raises(CannotTrain, match="the images in digits are not those it learnt from") as refused:
+        resume(run, replace(digits, train=replace(digits.train, classes=letters)))
+    assert refused.value.why == "They are of 10 classes, a, b, c …; those were of 10 classes, 0, 1, 2 …."
+    two = replace(digits.train, classes=("a", "b"), labels=digits.train.labels % 2)
+    with pytest.raises(CannotTrain, match=f"begin a new run with its model: striate train {run} --data PATH"):
+        resume(run, replace(digits, train=two))
     made = tmp_path / "made"
     cut_off(made, replace(digits, origin=""), 5, **MANY)
     with pytest.raises(CannotTrain, match="no file says where they are"):

@@ -69,12 +69,13 @@ def command(path: str, size: int | None, picture: Path | None, augment: str, see
 
 def _draw(splits: Any, chain: Any, seed: int, picture: Path, title: str) -> int:
     """The first batch of the first epoch as a picture; how many images it has."""
-    from striate.blueprint.files import write_atomically
+    from striate.blueprint.files import folder, write_atomically
     from striate.data import deal
     from striate.data.drawn import drawn
 
     count = min(SHOWN, len(splits.train))
     x, labels = next(deal(splits.train, splits.preprocessing, count, seed, chain).epoch(1))
+    folder(picture.parent)
     write_atomically(picture, drawn(x, labels, splits.classes, splits.preprocessing, title))
     return len(x)
 

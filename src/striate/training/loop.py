@@ -191,6 +191,8 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
     quick = captured(course, joined, state.optimiser, counts)
     if not quick and (text := unasked(course)):
         yield Warning(text)
+    if recipe.sync_norm and ranks.count == 1:
+        yield Warning("sync_norm changes nothing: one process has the whole of every batch.")
     held, told, halts = [e.loss for e in state.epochs if e.loss is not None], 0, 0.0
     for epoch in range(state.epoch, course.recipe.epochs + 1):  # type: ignore[operator]
         course.model.train()

@@ -114,7 +114,8 @@ def frozen(model: nn.Module, recipe: Recipe) -> None:
         if not any(fnmatchcase(name, pattern) for name in names):
             near = ", ".join(names[:3])
             raise CannotTrain(
-                f'Cannot train with the rate "{rate}": no parameter has such a name.', ways=f"They are {near}, …."
+                f'Cannot train with the rate "{rate}": no parameter has such a name.',
+                ways=f"They are {near}, …; or none: --set rates=none.",
             )
     for name, parameter in model.named_parameters() if recipe.rates else ():
         parameter.requires_grad_(recipe.rate_of(name) > 0)

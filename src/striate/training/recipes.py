@@ -46,7 +46,7 @@ NOTES = {  # what a paper leaves open, and what is not done here as it was
     "network's: 0.2 for B0, 0.5 for B7.",
     "airbench-2024": "For airbench94, on a GPU. The optimiser is that of the author's later airbench94_muon; what is "
     "no convolution is AdamW's, where his is Nesterov's momentum, and the first layer's biases stay 0. Rates by images "
-    "held out; 93.9 % of CIFAR-10's test, judged by six views.",
+    "held out; 93.9 % of CIFAR-10's test, judged by six views (eval --views shifted).",
     "fast-mnist": "Digits like MNIST's to 99 % on two cores, for networks like LeNet-5.",
     "fast-cifar": "Small pictures like CIFAR's on two cores within the hour, for networks like ResNet-20.",
 }

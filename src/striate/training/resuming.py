@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,10 +61,16 @@ def resumed(
         recipe, metadata, numbers = revised(**said["recipe"]), dict(said["metadata"]), said["state"]
         rule, (origin, seed) = Preprocessing.from_json(metadata["preprocessing"]), said["origin"]
         known, every, step = _known(said), float(said["every"]), int(numbers["step"])
-        after = step, len(numbers["epochs"])
+        after, was = (step, len(numbers["epochs"])), tuple(metadata["classes"])
     except (KeyError, TypeError, ValueError):
         raise CannotRead(f"Cannot go on with {folder}: its checkpoint lacks what a run needs.") from None
     splits = data if isinstance(data, Splits) else _opened(folder, data or origin, seed, rule, known.streamed, counting)
+    if was != splits.classes:
+        raise CannotTrain(
+            f"Cannot go on with {folder}: the images in {splits.train.source} are not those it learnt from.",
+            f"They are of {_some(splits.classes)}; those were of {_some(was)}.",
+            f"Bring them back, or begin a new run with its model: striate train {folder} --data PATH.",
+        )
     model, ranks = Network(snapshot.graph), here()
     model.metadata = metadata
     place = torch.device(device) if device else device_here()
@@ -91,6 +97,10 @@ def _with(warnings: list[Warning], events: Iterator[Event]) -> Iterator[Event]:
     yield next(events)
     yield from warnings
     yield from events
+
+
+def _some(classes: Sequence[str]) -> str:
+    return f"{len(classes):,} classes, {', '.join(map(str, classes[:3]))}{' …' * (len(classes) > 3)}"
 
 
 class Known(NamedTuple):
@@ -157,4 +167,7 @@ def _nothing(folder: Path, damaged: list[str]) -> CannotRead | CannotTrain:
         return CannotTrain(
             f"Cannot go on with {folder}: it is finished.", ways=f"To train its model further: striate train {folder}."
         )
-    return CannotRead(f"Cannot go on with {folder}: it has no checkpoint.", ways="Begin again: striate train.")
+    return CannotRead(
+        f"Cannot go on with {folder}: it has no checkpoint.",
+        ways=f"Begin again, as it was: striate train NET --data PATH --recipe {folder}.",
+    )
