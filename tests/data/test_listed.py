@@ -121,7 +121,8 @@ def test_a_folder_of_shards_is_data_and_one_of_pictures_stays_so(pattern: str, t
         for n in range(5):
             (tmp_path / "photos" / kind).mkdir(parents=True, exist_ok=True)
             (tmp_path / "photos" / kind / f"{n}.png").write_bytes(png(n))
-    shard(tmp_path / "photos" / "all.tar", {"0.png": png(0), "0.cls": b"0"})
+    for stray in ("all.tar", "a/some.tar"):
+        shard(tmp_path / "photos" / stray, {"0.png": png(0), "0.cls": b"0"})
     assert open_data(tmp_path / "photos").classes == ("a", "b")
 
 
