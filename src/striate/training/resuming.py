@@ -75,8 +75,8 @@ def resumed(
     model.metadata = metadata
     place = torch.device(device) if device else device_here()
     course = lesson(model, splits, recipe, place, saved=True, ranks=ranks)
-    if other := _other(course, known):
-        raise CannotTrain(f"Cannot go on with {folder}: {other.fact}.", other.why, other.ways)
+    if other := _other(folder, course, known):
+        raise other
     prepared(model, course.recipe)
     run = Run(course, folder if ranks.first else None, control or Control(), every)
     told = [Warning(f"{one} Gone on from step {step:,} instead.") for one in damaged]
@@ -117,30 +117,31 @@ def _known(said: dict[str, Any]) -> Known:
     return Known(str(said["images"]), streamed if isinstance(streamed, bool) else None, frozenset(said.get("lost", ())))
 
 
-class Other(NamedTuple):
-    """What is not as it was, and what to do."""
-
-    fact: str
-    why: str
-    ways: str
-
-
-def _other(course: Lesson, known: Known) -> Other | None:
+def _other(folder: Path, course: Lesson, known: Known) -> CannotTrain | None:
     """The first reason why these are not the images that were learnt from; None where they are."""
-    source, streamed = course.learnt.source, isinstance(course.learnt, Streamed)
+    source, streamed, fact = course.learnt.source, isinstance(course.learnt, Streamed), f"Cannot go on with {folder}:"
+    anew = f"begin a new run with its model: striate train {folder} --data PATH."
     if known.streamed not in (None, streamed):
         places = "in memory", "streamed from the disk"
-        fact = f"the images of {source} are {places[streamed]}, those it learnt from were {places[not streamed]}"
-        return Other(fact, "", f"Open them as they were: open_data(path, streamed={known.streamed}).")
+        return CannotTrain(
+            f"{fact} the images of {source} are {places[streamed]}, those it learnt from were {places[not streamed]}.",
+            ways=f"Open them as they were: open_data(path, streamed={known.streamed}).",
+        )
     if course.known["images"] == known.images:
         return None
-    anew = "begin a new run with its model: striate train RUN --data PATH."
     for name in sorted(course.lost.keys() - known.lost):
-        fact = f"{course.lost[name].path}, which it learnt from, cannot be read now"
-        return Other(fact, course.lost[name].reason, f"Bring it back, or {anew}")
+        lost = course.lost[name]
+        return CannotTrain(
+            f"{fact} {lost.path}, which it learnt from, cannot be read now.", lost.reason, f"Bring it back, or {anew}"
+        )
     for name in sorted(known.lost - course.lost.keys()):
-        return Other(f"{name} of {source} could not be read when it began, and can be now", "", f"B{anew[1:]}")
-    return Other(f"the images in {source} are not those it learnt from", "", f"Bring them back, or {anew}")
+        return CannotTrain(
+            f"{fact} {name} of {source} could not be read when it began, and can be now.",
+            ways=f"To learn from it, too, {anew}",
+        )
+    return CannotTrain(
+        f"{fact} the images in {source} are not those it learnt from.", ways=f"Bring them back, or {anew}"
+    )
 
 
 def _opened(
