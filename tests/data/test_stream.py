@@ -29,6 +29,8 @@ from striate.data import (
     open_data,
 )
 from striate.judging import evaluate
+from striate.judging.asked import ask
+from striate.judging.views import Views
 from striate.nn import build
 from striate.training import Done, Step, Warning, train
 
@@ -217,6 +219,19 @@ def test_splits_add_up_what_cannot_be_read(streamed: Splits) -> None:
         assert sum(len(y) for _, y in deal(images, streamed.preprocessing, 8).epoch()) == len(images) - 2
     with pytest.raises(CannotRead, match="5 of its 80 images cannot be read"):
         list(deal(streamed.test, streamed.preprocessing, 8).epoch())
+
+
+@pytest.mark.parametrize("views", ["", "centre"])
+def test_of_images_none_of_which_can_be_read_nothing_is_made(views: str, streamed: Splits) -> None:
+    """However few they are of their source."""
+    few = streamed.test[:3]
+    for picture in few.pictures:
+        picture.path.unlink()
+    network = build(Seq(Conv(4, 3), Relu, GlobalPool(), Linear(2)), streamed.preprocessing.volume)
+    with pytest.raises(CannotRead, match="3 of its 3 images cannot be read"):
+        ask(network, few, Views(views), streamed.preprocessing) if views else evaluate(
+            network, few, streamed.preprocessing
+        )
 
 
 def test_a_folder_that_vanishes_ends_the_epoch_with_the_reason(streamed: Splits) -> None:

@@ -232,10 +232,16 @@ def _taken(left: deque[slice]) -> Iterator[slice]:
 
 
 def blemished(images: Streamed, lost: list[Skipped]) -> None:
-    """What of a source cannot be read is noted. Raises CannotRead where, over all its splits, it is too much."""
-    images.lost.update((str(skipped.path), skipped) for skipped in lost)
-    if len(images.lost) > UNREADABLE * (of := images.of or len(images)):
-        raise too_many(images.source, list(images.lost.values()), of)
+    """What of a source cannot be read is noted. Raises CannotRead where, over all its splits, it is too much, and where
+    of these images none is left.
+    """
+    unread, of = images.lost, images.of or len(images)
+    unread.update((str(skipped.path), skipped) for skipped in lost)
+    if len(unread) > UNREADABLE * of:
+        raise too_many(images.source, list(unread.values()), of)
+    names = [str(Path(picture.name)) for picture in images.pictures] if len(unread) >= len(images) else []
+    if names and all(name in unread for name in names):
+        raise too_many(images.source, [unread[name] for name in names], len(images))
 
 
 def too_many(source: str, skipped: list[Skipped], of: int) -> CannotRead:
