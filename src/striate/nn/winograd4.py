@@ -55,7 +55,7 @@ def conv3x3(x: Tensor, turned: Tensor, bias: Tensor | None = None, padding: tupl
     """
     n, channels, *grid = x.shape
     rows, columns = (side + 2 * pad - FILTER + 1 for side, pad in zip(grid, padding, strict=True))
-    down, across, wide = -(-rows // OUT), -(-columns // OUT), turned.shape[2]
+    down, across, wide = -(-rows // OUT), -(-columns // OUT), turned.shape[1]
     bottom, right = (
         OUT * tiles + FILTER - 1 - side - pad for tiles, side, pad in zip((down, across), grid, padding, strict=True)
     )
@@ -66,7 +66,7 @@ def conv3x3(x: Tensor, turned: Tensor, bias: Tensor | None = None, padding: tupl
         padded = F.pad(part, (0, 0, padding[1], right, padding[0], bottom))
         tiles = padded.unfold(1, TILE, OUT).unfold(2, TILE, OUT).permute(4, 5, 0, 1, 2, 3)
         values = (here @ tiles.reshape(TILE**2, -1)).view(TILE**2, -1, channels)
-        outputs = back @ torch.bmm(values, turned).view(TILE**2, -1)
+        outputs = back @ torch.bmm(values, turned.mT).view(TILE**2, -1)
         into.copy_(outputs.view(OUT, OUT, -1, down, across, wide).permute(2, 3, 0, 4, 1, 5))
     if bias is not None:
         out += bias
@@ -74,9 +74,9 @@ def conv3x3(x: Tensor, turned: Tensor, bias: Tensor | None = None, padding: tupl
 
 
 def turn(weight: Tensor) -> Tensor:
-    """Each filter's 36 numbers: K×C×3×3 -> 36×C×K."""
-    nine = weight.permute(2, 3, 1, 0).reshape(FILTER**2, -1)
-    return (_matrices()[0] @ nine).view(TILE**2, weight.shape[1], weight.shape[0])
+    """Each filter's 36 numbers: K×C×3×3 -> 36×K×C."""
+    nine = weight.permute(2, 3, 0, 1).reshape(FILTER**2, -1)  # channels last, it is nearly there
+    return (_matrices()[0] @ nine).view(TILE**2, *weight.shape[:2])
 
 
 @lru_cache(maxsize=1)
