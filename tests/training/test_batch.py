@@ -79,7 +79,9 @@ def test_it_comes_within_an_eighth_of_the_limit(digits: Splits, limit: int, monk
     assert found.size < found.largest or limit == 1
 
 
-@pytest.mark.parametrize(("most", "size", "why"), [(100, 100, "more are not tried"), (10_000, 1293, "there are no more")])
+@pytest.mark.parametrize(
+    ("most", "size", "why"), [(100, 100, "more are not tried"), (10_000, 1293, "there are no more")]
+)
 def test_no_more_is_tried_than_there_is_or_was_asked(
     digits: Splits, most: int, size: int, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
