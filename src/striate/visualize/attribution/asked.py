@@ -175,8 +175,8 @@ def slope(
     there is no gradient, with the reason.
     """
     scores = asked.scores
-    each = torch.as_tensor(shares, dtype=scores.dtype, device=scores.device).expand(len(scores))
-    to = torch.zeros_like(scores).scatter_(1, asked.targets[:, None], each[:, None])
+    each = shares.to(scores)[:, None] if isinstance(shares, Tensor) else shares
+    to = torch.zeros_like(scores).scatter_(1, asked.targets[:, None], each)
     found = torch.autograd.grad(scores, of, to, allow_unused=True)[0] if scores.requires_grad else None
     if found is None:
         raise _no_gradient(model, asked, x, what)
