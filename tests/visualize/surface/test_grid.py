@@ -213,5 +213,5 @@ def test_what_is_no_surface(tmp_path: Path, digits: Splits) -> None:
         objective(model, (torch.zeros(0, 1, 8, 8), torch.zeros(0)))
     with pytest.raises(CannotTrain, match="labels go from 0 to 10, the network tells 10 classes apart"):
         objective(model, (torch.zeros(2, 1, 8, 8), torch.tensor([0, 10])))
-    with pytest.raises(CannotTrain, match="its file does not say how"):
+    with pytest.raises(CannotTrain, match="it does not say how"):
         objective(model, digits.test)
