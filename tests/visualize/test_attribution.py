@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -110,3 +111,26 @@ def test_grad_cam_is_captum_s(name: str, subjects: dict[str, tuple[nn.Module, Te
     assert torch.allclose(heat.values, enlarged, atol=1e-4 * float(theirs.max()))
     assert not any(part._forward_pre_hooks or part._forward_hooks for part in model.modules())
     assert theirs.max() > 0
+
+
+@pytest.mark.parametrize(("name", "layer"), [("resnet", "stage3.2.act"), ("squeezenet", "conv10.act")])
+def test_under_a_mean_nothing_is_gone_back_through(
+    name: str, layer: str, subjects: dict[str, tuple[nn.Module, Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same map as by gradients, which are taken as soon as anything more lies between."""
+    model, x = subjects[name]
+    asked = list[str]()
+    room = sys.modules["striate.visualize.attribution.cam"]  # its name in the package is the function's
+    going_back = room.slope
+    monkeypatch.setattr(room, "slope", lambda *of: asked.append("back") or going_back(*of))
+    maps = [attribute(model, x, method, 1, layer).cells for method in ("grad-cam", "grad-cam++")]
+    assert not asked
+    hook = model.get_submodule([node.name for node in model.graph.nodes][-1]).register_forward_hook(lambda *_: None)
+    try:
+        others = [attribute(model, x, method, 1, layer).cells for method in ("grad-cam", "grad-cam++")]
+    finally:
+        hook.remove()
+    assert asked == ["back"] * 2
+    for one, other in zip(maps, others, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+        assert one.max() > 0

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from striate.blueprint import Refusal
+from striate.blueprint import Dropout, GlobalPool, Identity, Refusal
 from striate.nn.build import Network
+from striate.nn.modules import FlatLinear
 from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answered, asking, each, numbered, slope
+from striate.visualize.attribution.steps import plain
 from striate.visualize.pooled import POOLED, pooling, pools
 from striate.visualize.units import POOLS, channels_first, map_layer
 from striate.visualize.watching import OUT, known, layers, parts, value_of, watched
@@ -155,8 +157,13 @@ def _at(
         on = kept[name] if value.shape == given.shape else kept[name].permute(0, 2, 3, 1)
         return on.clone()  # what comes next may be done in place
 
-    with pooling(begin) if layer == POOLED else watched(model, [inner], begin), _in_rows(model):
-        asked = answered(model, model(x), targets)
+    follow = None if instead is not None else _of_means(model, inner)
+    if follow:  # nothing has to be gone back through
+        with torch.no_grad(), watched(model, [inner], lambda _, value: value) as kept, _in_rows(model):
+            asked = answered(model, model(x), targets)
+    else:
+        with pooling(begin) if layer == POOLED else watched(model, [inner], begin), _in_rows(model):
+            asked = answered(model, model(x), targets)
     if inner == OUT and inner not in kept:  # the answer of a network that has no layer of that name
         raise Refusal(f"Cannot see where {layer} is active: it is the classes' scores, no map.", ways=MAPPED)
     value = value_of(kept, inner, layer)
@@ -165,7 +172,31 @@ def _at(
             f"Cannot see where {layer} is active: it gives {'×'.join(map(str, value.shape[1:]))}, no map.",
             ways=MAPPED,
         )
+    if follow:
+        return value, asked, (follow(asked.targets) / value[0, 0].numel())[..., None, None].expand_as(value)
     return value, asked, slope(model, asked, x, value, layer)
+
+
+def _of_means(model: nn.Module, inner: str) -> Callable[[Tensor], Tensor] | None:
+    """How the scores of N classes follow the means of a layer's channels, N×C, where in a network of ours nothing but
+    those means and at most a linear layer lies between it and the scores; else None.
+    """
+    nodes = model.graph.nodes if isinstance(model, Network) and len(model.graph.taps) == 1 else ()
+    after = nodes[next((i for i, node in enumerate(nodes, 1) if node.name == inner), len(nodes)) :]
+    chain = all(
+        node.inputs == (before,) for node, before in zip(after, [inner, *(n.name for n in after)], strict=False)
+    )
+    doing = [node for node in after if not isinstance(node.op, Dropout | Identity)]
+    if not chain or [node.op for node in doing[:1]] != [GlobalPool()]:
+        return None
+    modules = [model.get_submodule(node.twin or node.name) for node in after]
+    last = modules[-1] if len(doing) == 2 else None
+    if not all(map(plain, modules)) or len(doing) > 2 or not (last is None or type(last) is FlatLinear):
+        return None
+    if last is None:
+        channels = doing[0].output.channels
+        return lambda targets: F.one_hot(targets, channels)
+    return lambda targets: last.weight.detach()[targets]
 
 
 @contextmanager
