@@ -206,6 +206,8 @@ def endless(run: Path, until: str) -> subprocess.Popen[str]:
 def test_a_signal_ends_it_after_the_step_and_it_says_what_is_saved(
     sign: signal.Signals, code: int, tmp_path: Path
 ) -> None:
+    if signal.getsignal(sign) is signal.SIG_IGN:
+        pytest.skip("whoever started the tests has it ignored, as nohup does, and so does what they start")
     process, log = endless(tmp_path / "run", '"checkpoint"'), tmp_path / "run" / "log.jsonl"
     process.send_signal(sign)
     _, said = process.communicate(timeout=60)
