@@ -139,6 +139,38 @@ def test_what_is_typed_wrong_is_said_once(tmp_path: Path) -> None:
     assert told.count('No field of a recipe "lrr".') == 1
 
 
+OF_ITS_OWN = """
+from striate import cli
+from striate.blueprint import CannotTrain
+from striate.training.ranks import Ranks
+
+cli.PATIENCE = 1e6
+summed, left = Ranks.sums, [5]
+
+def sums(self, *values, **how):
+    left[0] -= 1
+    if self.rank == 1 and not left[0]:
+        raise CannotTrain("Cannot go on: what only the second process knows.")
+    return summed(self, *values, **how)
+
+Ranks.sums = sums
+cli.main()
+"""
+
+
+def test_what_ends_one_process_alone_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "net.txt").write_text(NETS["plain"])
+    (tmp_path / "of_its_own.py").write_text(OF_ITS_OWN)
+    said = ("train", "net.txt", "--epochs", 9, *SAID, "--out", "run")
+    process = torchrun(2, *said, folder=tmp_path, program=("of_its_own.py",))
+    try:
+        told, _ = process.communicate(timeout=60)
+    finally:
+        process.terminate()
+    assert process.returncode != 0
+    assert "Cannot go on: what only the second process knows." in told
+
+
 @pytest.mark.parametrize(
     ("says", "gone"),
     [

@@ -115,7 +115,7 @@ class Verbs(click.Group):
 def _exit(code: int, message: str = "") -> NoReturn:
     if message:
         if os.environ.get("LOCAL_RANK", "0") != "0":
-            time.sleep(PATIENCE)  # the first process mostly says the same, and torchrun then ends the others
+            time.sleep(PATIENCE)  # before a training the first process says the same, and torchrun then ends the others
         say(brief(message), err=True)
     try:
         sys.stdout.flush()

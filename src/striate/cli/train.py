@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from striate.blueprint import CannotTrain
+from striate.blueprint import CannotTrain, Refusal
 from striate.blueprint.said import counted
 from striate.cli.output import reading, say
 from striate.cli.recipe import SET, fields
@@ -236,6 +236,11 @@ def watched(events: Iterator[Event], control: Control) -> tuple[Path | None, Don
                     folder = event.out
                 elif isinstance(event, Done):
                     done = event
+    except Refusal as refusal:
+        if here().first:
+            raise
+        say(refusal, err=True)  # now, for of what ends a training the others may know nothing
+        sys.exit(2)
     finally:
         for one, was in heeded.items():
             signal.signal(one, was)
