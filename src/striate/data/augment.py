@@ -17,9 +17,8 @@ from torch.nn import functional as F
 
 from striate.blueprint import CannotTrain
 from striate.data.chance import Chance
+from striate.data.preprocessing import LARGEST, Grid
 
-Grid = tuple[int, int]
-LARGEST = 1 << 12  # the side of what a network reads
 SHAPES = 0.01, 100.0  # width to height
 LARGE = 1 << 14  # numbers: images beyond it are flipped one by one, only those that are
 TRIES = 10  # to find a box of the area and shape that were drawn, as GoogLeNet's authors' successors did

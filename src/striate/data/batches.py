@@ -59,12 +59,15 @@ class Batches:
         home = self._home
         every = Chance(self.seed, number, torch.arange(len(self.images), device=home), device=home)
         starts = self._crops.starts(every) if self._crops else None
-        deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks, home)
-        for index in islice(deck, start, None):
+        for index in islice(self.deck(number), start, None):
             chance = Chance(self.seed, number, index, device=home)
             labels = self.images.labels
             y = labels.index_select(0, index.to(labels.device)).to(self.device)
             yield mixed(self._images(chance, starts), y, len(self.images.classes), self.mix, chance)
+
+    def deck(self, number: int) -> Iterator[Tensor]:
+        """The images of each batch of an epoch, by their places."""
+        return dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks, self._home)
 
     @property
     def _home(self) -> torch.device:

@@ -14,14 +14,13 @@ from striate.data import cifar, digits, folder, idx, listed, shards
 from striate.data.images import Images, Splits
 from striate.data.memory import SMALLER, room_for
 from striate.data.opening import Counting, Opening, Rule, unheard
-from striate.data.preprocessing import Grid, Preprocessing
+from striate.data.preprocessing import LARGEST, Grid, Preprocessing
 
 WAYS = (
     "Data is: digits (they come with scikit-learn), a folder of IDX files as MNIST has them, CIFAR's batches, "
     "a folder with a folder of images for each class, a .csv of path,label, or shards/{0000..0127}.tar."
 )
 COMPRESSED = frozenset((".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar"))
-LARGEST = 4096
 SEEDS = 1 << 31
 
 

@@ -70,11 +70,10 @@ class Stream:
         """The batches of one epoch, without the first `start`, which are not decoded either (nor is it known what of
         them cannot be read). Raises CannotRead where too many images cannot be read.
         """
-        deck = dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
         with ThreadPoolExecutor(self._threads, "decode", apart) as pool:
             ahead: deque[_Making] = deque()
             try:
-                for place, index in islice(enumerate(deck), start, None):
+                for place, index in islice(enumerate(self.deck(number)), start, None):
                     ahead.append(self._begun(place, index, number, pool))
                     if len(ahead) > self._ahead:
                         yield from self._finished(ahead[0], number)
@@ -85,6 +84,10 @@ class Stream:
             finally:  # also where one fails, or nobody wants the rest
                 for making in ahead:
                     making.left.clear()
+
+    def deck(self, number: int) -> Iterator[Tensor]:
+        """As `Batches.deck`."""
+        return dealt(len(self.images), self.size, self.seed, number, self.shuffle, self.rank, self.ranks)
 
     @property
     def _threads(self) -> int:

@@ -10,7 +10,7 @@ import torch
 
 from striate.blueprint import CannotTrain, Refusal
 from striate.data import Flip, Images, Splits, Streamed, augmentations, open_data, stratified
-from striate.judging.trained import classes_of, preprocessing_of
+from striate.judging.trained import classes_of, metadata_of, preprocessing_of
 
 
 def images_for(network: Any, data: str | Path, seed: int | None = None, whole: bool = False) -> Splits:
@@ -45,7 +45,7 @@ def images_for(network: Any, data: str | Path, seed: int | None = None, whole: b
 
 def provenance(network: Any) -> dict[str, Any]:
     """What the network's file says of its training; nothing where that is nothing of ours."""
-    said = getattr(network, "metadata", {}).get("provenance")
+    said = metadata_of(network).get("provenance")
     if not isinstance(said, dict):
         return {}
     recipe = said.get("recipe")

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.blueprint import CannotTrain
-from striate.data import Batches, Streamed
-from striate.data.batches import dealt
+from striate.data import Streamed
 from striate.training.events import Step
 from striate.training.lesson import Lesson
 
@@ -67,9 +66,7 @@ def batch(course: Lesson, epoch: int, place: int, rows: Sequence[int] = ()) -> s
     what is in memory by its place among the images that are learnt from.
     """
     batches, learnt = course.batches, course.learnt
-    home = batches._home if isinstance(batches, Batches) else "cpu"
-    deck = dealt(len(learnt), batches.size, batches.seed, epoch, True, batches.rank, batches.ranks, home)
-    which = next(islice(deck, place, None)).tolist()
+    which = next(islice(batches.deck(epoch), place, None)).tolist()
     if isinstance(learnt, Streamed):  # what could not be read is not in the batch
         names = [learnt.pictures[i].name for i in which if learnt.pictures[i].name not in learnt.lost]
     else:
