@@ -8,7 +8,7 @@ import pytest
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from striate.visualize.figures import EDGE, TITLE, WIDE, below, canvas, fitted, lined, png, wide
+from striate.visualize.figures import EDGE, TITLE, WIDE, below, canvas, fitted, lined, png, scale, wide
 
 MUSHROOM = "hen-of-the-woods, hen of the woods, Polyporus frondosus, Grifola frondosa"
 NAMES = [
@@ -82,3 +82,15 @@ def test_lines_stand_in_their_order() -> None:
     png(figure)
     at = {text.get_text(): text.get_window_extent().y0 for text in axes.texts}
     assert at["three"] > at["four"] > at["one"] > at["two"]
+
+
+def test_small_numbers_stand_at_the_bar_itself() -> None:
+    """A power of ten beside it would lie across its words."""
+    figure = canvas(3, 3)
+    axes = figure.subplots()
+    drawn = axes.imshow([[0.0, 1.8e-5]])
+    scale(figure, drawn, axes, "root of the gradient's share")
+    figure.draw_without_rendering()
+    bar = figure.axes[-1]
+    assert bar.yaxis.get_offset_text().get_text() == ""
+    assert "1e−05" in [label.get_text() for label in bar.get_yticklabels()]

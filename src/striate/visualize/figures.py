@@ -30,6 +30,7 @@ TITLE, HEAD, SMALL = 10.0, 9.0, 8.0  # points; nothing is smaller
 LEADING = 1.25  # of a line, times its size
 EDGE = 0.08  # inches beside a text that begins at the left
 LINES = 3  # of a title
+PLAIN = "{x:g}"  # numbers at a colour bar: no power of ten is written somewhere beside it
 BOX = 1.15  # of the type's size: what stands for a letter that the font does not have
 HEAT, SIGNED = "inferno", "PuOr_r"
 COMPRESSED = 4  # of 9: nearly as small as at 6, in half the time
@@ -183,7 +184,7 @@ def heat(axes: Axes, values: Tensor, over: Tensor | None = None, title: str = ""
 
 def scale(figure: Figure, drawn: Any, axes: Axes | Sequence[Axes], meaning: str, where: str = "right") -> None:
     """A colour bar that says what its colours mean."""
-    bar = figure.colorbar(drawn, ax=axes, location=where, shrink=0.8, pad=0.02)
+    bar = figure.colorbar(drawn, ax=axes, location=where, shrink=0.8, pad=0.02, format=PLAIN)
     bar.set_label(meaning, color=INK, size=SMALL)
     bar.ax.tick_params(labelsize=SMALL, colors=INK)
 

@@ -11,7 +11,7 @@ from striate.data.drawn import BLUE, FAINT, INK, ORANGE
 from striate.visualize import figures
 from striate.visualize.attribution import METHODS
 from striate.visualize.field_drawn import FRAMES, framed
-from striate.visualize.figures import EDGE, LEADING, SMALL, WIDE, canvas, fitted, headed, heat, image, png
+from striate.visualize.figures import EDGE, LEADING, PLAIN, SMALL, WIDE, canvas, fitted, headed, heat, image, png
 from striate.visualize.page import STRONGEST, Page
 from striate.visualize.where import HOW, Where
 
@@ -121,7 +121,7 @@ def clipped(values: Tensor) -> Tensor:
 
 
 def _scaled(part: SubFigure, drawn: Any, axes: Axes, one: Where) -> None:
-    bar = part.colorbar(drawn, ax=axes, location="bottom", shrink=0.92, aspect=34, pad=0.015)
+    bar = part.colorbar(drawn, ax=axes, location="bottom", shrink=0.92, aspect=34, pad=0.015, format=PLAIN)
     bar.ax.tick_params(labelsize=SMALL, colors=INK, length=2, pad=1)
     bar.locator = _few()
     bar.update_ticks()
