@@ -272,7 +272,7 @@ class Failing:
     def header(self) -> Header:
         raise self.error
 
-    def read(self, channels: int, least: tuple[int, int] = (1, 1)) -> Tensor:
+    def read(self, channels: int, least: tuple[int, int] = (1, 1), room: np.ndarray | None = None) -> Tensor:
         raise self.error
 
 
@@ -294,9 +294,9 @@ class Slow(Failing):
     def __init__(self, path: Path, others: threading.Semaphore, count: int) -> None:
         self.path, self.others, self.count = path, others, count
 
-    def read(self, channels: int, least: tuple[int, int] = (1, 1)) -> Tensor:
+    def read(self, channels: int, least: tuple[int, int] = (1, 1), room: np.ndarray | None = None) -> Tensor:
         assert all(self.others.acquire(timeout=20) for _ in range(self.count))
-        return File(self.path).read(channels, least)
+        return File(self.path).read(channels, least, room)
 
 
 class Told(File):
@@ -304,9 +304,9 @@ class Told(File):
 
     read_ones = threading.Semaphore(0)
 
-    def read(self, channels: int, least: tuple[int, int] = (1, 1)) -> Tensor:
+    def read(self, channels: int, least: tuple[int, int] = (1, 1), room: np.ndarray | None = None) -> Tensor:
         try:
-            return super().read(channels, least)
+            return super().read(channels, least, room)
         finally:
             self.read_ones.release()
 

@@ -56,7 +56,10 @@ def large(file: File, short: int) -> Tensor:
     pixels = read_image(file.path).unsqueeze(0)
     scale = short / min(pixels.shape[2:])
     size = [max(short, round(n * scale)) for n in pixels.shape[2:]]
-    return pixels if size == [*pixels.shape[2:]] else F.interpolate(pixels, size, mode="bilinear", antialias=True)
+    for step in ([size[0], pixels.shape[3]], size):  # rows, then columns, each rounded to bytes
+        if step != [*pixels.shape[2:]]:
+            pixels = F.interpolate(pixels, step, mode="bilinear", antialias=True)
+    return pixels
 
 
 @torch.inference_mode()

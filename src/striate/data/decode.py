@@ -18,10 +18,12 @@ from striate.data.preprocessing import Grid
 
 MOST_PIXELS = 120_000_000  # beyond a good camera's; a "bomb" states more in a few bytes
 MOST_BYTES = 1 << 28
+READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe is empty
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 ORIENTATION = 0x0112  # in EXIF
-SCAN, APP1 = b"\xda", b"\xe1"  # a JPEG's markers
-FRAMES = b"\xc0", b"\xc1", b"\xc2"  # as every decoder reads them
+START, MARKER = b"\xff\xd8\xff", 0xFF  # of a JPEG, and of what is marked in it
+SCAN, APP1 = 0xDA, 0xE1
+FRAMES = 0xC0, 0xC1, 0xC2  # as every decoder reads them
 TURNED = (5, 6, 7, 8)  # values that exchange rows and columns
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif"))
 
@@ -73,7 +75,7 @@ def part(name: str, path: Path, start: int, size: int) -> Encoded:
 
 def _bytes(name: str, path: Path, start: int = 0, size: int | None = None) -> bytes:
     with _refusing(name):
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))  # a pipe is empty
+        file = os.open(path, READING)
         try:
             size = os.fstat(file).st_size if size is None else size
             if size > MOST_BYTES:
@@ -85,11 +87,13 @@ def _bytes(name: str, path: Path, start: int = 0, size: int | None = None) -> by
             os.close(file)
 
 
-def decoded(picture: Encoded, channels: int = 3, least: Grid = (1 << 30, 1 << 30)) -> Tensor:
-    """As `read_image`, from bytes."""
+def decoded(
+    picture: Encoded, channels: int = 3, least: Grid = (1 << 30, 1 << 30), room: np.ndarray | None = None
+) -> Tensor:
+    """As `read_image`, from bytes; into `room` (bytes), if it is large enough, which is the caller's to use again."""
     name, content = picture
     with _refusing(name):
-        if (plain := _plain_jpeg(picture, channels, least)) is not None:
+        if (plain := _plain_jpeg(picture, channels, least, room)) is not None:
             return torch.from_numpy(plain.transpose(2, 0, 1))
         from PIL import Image
 
@@ -159,7 +163,7 @@ def _within_bounds(name: str, width: int, height: int) -> None:
         raise CannotRead(f"Cannot read {name}: it states {stated} pixels, at most {MOST_PIXELS:,} are read.")
 
 
-def _plain_jpeg(picture: Encoded, channels: int, least: Grid) -> np.ndarray | None:
+def _plain_jpeg(picture: Encoded, channels: int, least: Grid, room: np.ndarray | None) -> np.ndarray | None:
     """Rows × columns × channels of what most pictures are, a JPEG in grey or colour that no camera marked as turned;
     of all else None. Pillow, which holds the other threads up, is not asked.
     """
@@ -168,27 +172,29 @@ def _plain_jpeg(picture: Encoded, channels: int, least: Grid) -> np.ndarray | No
     if grid is None:
         return None
     _within_bounds(name, grid[1], grid[0])
-    return _jpeg(content, channels, grid, least)
+    return _jpeg(content, channels, grid, least, room)
 
 
 def _plain_grid(content: bytes) -> Grid | None:
     """Of a JPEG in grey or colour none of whose segments before the picture itself is a camera's."""
-    if content[:3] != b"\xff\xd8\xff":
+    if not content.startswith(START):
         return None
-    at, grid = 2, None
-    while content[at : at + 1] == b"\xff":
-        marker, length = content[at + 1 : at + 2], int.from_bytes(content[at + 2 : at + 4], "big")
+    at, grid, last = 2, None, len(content) - 10
+    while at < last and content[at] == MARKER:
+        marker = content[at + 1]
         if marker == SCAN:
             return grid
-        if marker == APP1 and content[at + 4 : at + 8] == b"Exif":
+        if marker == APP1 and content.startswith(b"Exif", at + 4):
             return None
-        if marker in FRAMES and content[at + 9 : at + 10] in (b"\x01", b"\x03"):
-            grid = int.from_bytes(content[at + 5 : at + 7], "big"), int.from_bytes(content[at + 7 : at + 9], "big")
-        at += 2 + length
+        if marker in FRAMES and content[at + 9] in (1, 3):
+            grid = content[at + 5] << 8 | content[at + 6], content[at + 7] << 8 | content[at + 8]
+        at += 2 + (content[at + 2] << 8 | content[at + 3])
     return None
 
 
-def _jpeg(content: bytes, channels: int, grid: Grid, least: Grid) -> np.ndarray | None:
+def _jpeg(
+    content: bytes, channels: int, grid: Grid, least: Grid, room: np.ndarray | None = None
+) -> np.ndarray | None:
     """Rows × columns × channels, or None where the fast decoder has something against the file: Pillow then decides."""
     import simplejpeg
 
@@ -197,8 +203,10 @@ def _jpeg(content: bytes, channels: int, grid: Grid, least: Grid) -> np.ndarray 
     while by > 1 and (-(-grid[0] // by) < least[0] or -(-grid[1] // by) < least[1]):
         by //= 2
     height, width = -(-grid[0] // by), -(-grid[1] // by)
+    # to an even address it is written past the cache, from where it would have to be fetched again
+    room = None if room is None or room.size <= height * width * channels else room[1:]
     try:
-        return simplejpeg.decode_jpeg(content, colours, min_height=height, min_width=width, strict=True)
+        return simplejpeg.decode_jpeg(content, colours, min_height=height, min_width=width, buffer=room, strict=True)
     except ValueError:
         return None
 

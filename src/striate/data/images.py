@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,8 +51,10 @@ class Picture(Protocol):
     def header(self) -> Header:
         """Raises CannotRead."""
 
-    def read(self, channels: int, least: Grid = FULL) -> Tensor:
-        """uint8 channels×H×W, no smaller than `least` or than it is. Raises CannotRead."""
+    def read(self, channels: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor:
+        """uint8 channels×H×W, no smaller than `least` or than it is; perhaps in `room`, bytes that the next may
+        overwrite. Raises CannotRead.
+        """
 
 
 @dataclass(frozen=True, eq=False)

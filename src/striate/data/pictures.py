@@ -27,8 +27,8 @@ class File(NamedTuple):
     def header(self) -> Header:
         return header(contents(self.path))
 
-    def read(self, channels: int, least: Grid = FULL) -> Tensor:
-        return decoded(contents(self.path), channels, least)
+    def read(self, channels: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor:
+        return decoded(contents(self.path), channels, least, room)
 
 
 class Member(NamedTuple):
@@ -49,8 +49,8 @@ class Member(NamedTuple):
     def header(self) -> Header:
         return header(self.content())
 
-    def read(self, channels: int, least: Grid = FULL) -> Tensor:
-        return decoded(self.content(), channels, least)
+    def read(self, channels: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor:
+        return decoded(self.content(), channels, least, room)
 
 
 class Item(NamedTuple):
@@ -67,7 +67,7 @@ class Item(NamedTuple):
         pixels = self._pixels(self._image())
         return Header(len(pixels), (pixels.shape[1], pixels.shape[2]))
 
-    def read(self, channels: int, least: Grid = FULL) -> Tensor:
+    def read(self, channels: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor:
         return to_channels(self._pixels(self._image()).unsqueeze(0), channels)[0]
 
     def _image(self) -> Any:

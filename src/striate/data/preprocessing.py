@@ -82,24 +82,23 @@ class Preprocessing:
         around = (left, width - columns - left, top, height - rows - top)
         return F.pad(pixels, around) if any(around) else pixels
 
-    def place(self, pixels: Tensor, into: Tensor) -> None:
+    def place(self, pixels: Tensor, into: np.ndarray) -> None:
         """`prepare` of one image, uint8 C×H×W, into its place, one of `rows`: as bytes, or normalised."""
+        channels, tall, wide = pixels.shape
+        size, top, left = _centre((tall, wide), self.grid, self.covered)
         (height, width), (rows, columns) = self.size, self.grid
-        channels, *native = pixels.shape
-        tall, wide = _covering((native[0], native[1]), self.covered)
-        if channels != self.channels or native != [tall, wide]:
-            pixels = resampled(to_channels(pixels.unsqueeze(0), self.channels), (tall, wide))[0]
-        top, left = (tall - rows) // 2, (wide - columns) // 2
+        if channels != self.channels or size != (tall, wide):
+            pixels, top, left = _cut(to_channels(pixels.unsqueeze(0), self.channels), self.grid, self.covered)[0], 0, 0
         whole = pixels.numpy().transpose(1, 2, 0)  # whatever torch does lets others have the interpreter's lock, and to
         cut = whole[top : top + rows, left : left + columns]  # get it back takes as long as all this: numpy's views
         if self.size != self.grid:
             top, left = (height - rows) // 2, (width - columns) // 2
             cut = np.pad(cut, ((top, height - rows - top), (left, width - columns - left), (0, 0)))
         cut = cut.reshape(into.shape)
-        if into.is_floating_point():
-            self._standardise(into.copy_(torch.from_numpy(cut)))  # torch's cast is quicker than numpy's
+        if into.dtype == np.uint8:
+            np.copyto(into, cut)
         else:
-            np.copyto(into.numpy(), cut)
+            self._standardise(torch.from_numpy(into).copy_(torch.from_numpy(cut)))  # quicker than numpy's cast
 
     def measured(self, pixels: Tensor) -> Preprocessing:
         """With mean and deviation of these prepared images (uint8 N×C×H×W), by channel, in 0..1, unless it has them."""
@@ -193,27 +192,32 @@ def to_channels(pixels: Tensor, channels: int) -> Tensor:
 
 def scaled(pixels: Tensor, covered: Grid) -> Tensor:
     """Scaled until `covered` just is."""
-    return resampled(pixels, _covering((pixels.shape[2], pixels.shape[3]), covered))
+    return resampled(pixels, _centre((pixels.shape[2], pixels.shape[3]), covered, covered)[0])
 
 
-def _covering(grid: Grid, covered: Grid) -> Grid:
-    (height, width), (rows, columns) = grid, covered
+@lru_cache(maxsize=1 << 10)
+def _centre(native: Grid, grid: Grid, covered: Grid) -> tuple[Grid, int, int]:
+    """Of images of this grid: what they are scaled to, and where in that the centre `grid` begins."""
+    (height, width), (rows, columns) = native, covered
     scale = max(rows / height, columns / width)
-    return max(rows, round(height * scale)), max(columns, round(width * scale))
+    size = max(rows, round(height * scale)), max(columns, round(width * scale))
+    return size, (size[0] - grid[0]) // 2, (size[1] - grid[1]) // 2
 
 
 def resampled(pixels: Tensor, size: Grid) -> Tensor:
-    """Antialiased, bilinear: uint8 N×C×H×W -> N×C×size."""
-    if pixels.shape[2:] == size:
-        return pixels
+    """Antialiased, bilinear: uint8 N×C×H×W -> N×C×size. Rows first where they become fewer: torch's columns cost more."""
+    height, width = pixels.shape[2:]
     if len(pixels) == 1:  # as decoders give it, rows × columns × channels: said so that torch takes its quick way
         pixels = pixels.permute(0, 2, 3, 1).contiguous()[0].unsqueeze(0).permute(0, 3, 1, 2)
-    return F.interpolate(pixels, size, mode="bilinear", antialias=True)
+    for step in ((size[0], width), size) if size[0] < height else (size,):
+        if pixels.shape[2:] != step:
+            pixels = F.interpolate(pixels, step, mode="bilinear", antialias=True)
+    return pixels
 
 
 def _cut(pixels: Tensor, grid: Grid, covered: Grid) -> Tensor:
-    """Scaled until `covered` just is, then the centre `grid`."""
-    pixels = scaled(pixels, covered)
-    (height, width), (rows, columns) = pixels.shape[2:], grid
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return pixels[:, :, top : top + rows, left : left + columns]
+    """Scaled until `covered` just is, then the centre `grid`; columns of the rows that are left."""
+    (rows, columns), width = grid, pixels.shape[3]
+    size, top, left = _centre((pixels.shape[2], width), grid, covered)
+    pixels = resampled(pixels, (size[0], width))[:, :, top : top + rows]
+    return resampled(pixels, (rows, size[1]))[:, :, :, left : left + columns]

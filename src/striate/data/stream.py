@@ -27,7 +27,9 @@ from striate.data.threads import apart, cores
 
 UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
 AHEAD = 3  # batches that are made while one is used, at most
-RUN = 16  # images a thread takes at a time, at most
+RUN = 16  # images a thread takes at a time, at most, to augment them together
+TURNS = 8  # each thread takes of a batch that has nothing to be augmented: the last do not wait long for each other
+ROOM = 1 << 20  # bytes: what a core keeps close to it
 HELD = 1 << 23  # numbers: pixels that wait for their boxes
 
 
@@ -119,7 +121,8 @@ class Stream:
         """The threads fill a batch as the network reads it; where that is on a device, bytes are enough, a quarter
         of it.
         """
-        n, batch, run = len(index), self._lent(len(index)), RUN if self.augment else 1
+        n, batch = len(index), self._lent(len(index))
+        run = RUN if self.augment else max(1, n // (TURNS * self._threads))
         left = deque(slice(at, at + run) for at in range(0, n, run))
         making = _Making(place, index, batch, [None] * n, left, [])
         making.turns.extend(pool.submit(self._decode, making, number) for _ in range(min(self._threads, len(left))))
@@ -153,21 +156,22 @@ class Stream:
         """Images of a batch, as long as the threads have left some, into their places; of what could not be read, why
         (in its place is whatever was there).
         """
-        which, places = making.which.tolist(), self.preprocessing.rows(making.batch).unbind()
+        which, places = making.which.tolist(), self.preprocessing.rows(making.batch).numpy()
+        room = np.empty(ROOM, np.uint8)  # where each is decoded: it stays close to the processor
         for run in _taken(making.left):
             if self.augment:
-                making.lost[run] = self._augmented(Chance(self.seed, number, making.which[run]), making.batch[run])
+                making.lost[run] = self._augmented(Chance(self.seed, number, making.which[run]), making.batch[run], room)
             else:
-                making.lost[run] = self._prepared(which[run], places[run])
+                making.lost[run] = self._prepared(which[run], places[run], room)
 
-    def _augmented(self, chance: Chance, into: Tensor) -> list[Skipped | None]:
+    def _augmented(self, chance: Chance, into: Tensor, room: np.ndarray) -> list[Skipped | None]:
         """Prepared, augmented and normalised while they are in the processor's cache."""
         pixels = torch.empty_like(into, dtype=torch.uint8)
         crop = next((first for first in self.augment[:1] if isinstance(first, Crop)), None)
         if crop:
             lost = self._cropped(crop, chance, pixels)
         else:
-            lost = self._prepared(chance.index.tolist(), self.preprocessing.rows(pixels).unbind())
+            lost = self._prepared(chance.index.tolist(), self.preprocessing.rows(pixels).numpy(), room)
         for place, augmentation in enumerate(self.augment):
             if place or not crop:  # that was done where it was decoded
                 pixels = augmentation(pixels, chance.of(place))
@@ -177,11 +181,11 @@ class Stream:
             into.copy_(pixels)
         return lost
 
-    def _prepared(self, which: list[int], places: Sequence[Tensor]) -> list[Skipped | None]:
+    def _prepared(self, which: list[int], places: np.ndarray, room: np.ndarray) -> list[Skipped | None]:
         """As they are (uint8), or as the network reads them (float32)."""
         lost: list[Skipped | None] = [None] * len(which)
         for at, (i, into) in enumerate(zip(which, places, strict=True)):
-            read = self._read(i, self.preprocessing.covered)
+            read = self._read(i, self.preprocessing.covered, room)
             if isinstance(read, Skipped):
                 lost[at] = read
             else:
@@ -207,10 +211,10 @@ class Stream:
                 held.clear()
         return lost
 
-    def _read(self, i: int, least: Grid = FULL) -> Tensor | Skipped:
+    def _read(self, i: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor | Skipped:
         picture = self.images.pictures[i]
         try:
-            return picture.read(self.preprocessing.channels, least)
+            return picture.read(self.preprocessing.channels, least, room)
         except Refusal as refusal:
             return Skipped(Path(picture.name), str(refusal))
 
