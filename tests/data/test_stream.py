@@ -13,20 +13,25 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from striate.blueprint import CannotRead, Conv, GlobalPool, Linear, Relu, Seq
 from striate.data import (
+    Chance,
     ColourJitter,
     Flip,
     Images,
     Mixup,
     PaddedCrop,
+    Preprocessing,
     ResizedCrop,
     Splits,
     Stream,
     Streamed,
     deal,
     open_data,
+    pictures,
+    read_image,
 )
 from striate.judging import evaluate
 from striate.judging.asked import ask
@@ -144,6 +149,37 @@ def test_random_crops_follow_seed_epoch_and_image_whatever_the_threads(streamed:
     assert {tuple(i) for i in epoch(1)[:, :, 5, 5].tolist()} == {
         tuple(i) for i in torch.cat(shares)[:, :, 5, 5].tolist()
     }
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+def test_a_crop_of_a_large_picture_is_decoded_small_and_is_the_same_crop(
+    turn: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slope = np.stack((*np.mgrid[0:600, 0:900], np.full((600, 900), 300)), 2) / (600, 900, 600) * 255
+    exif = Image.Exif()
+    exif[0x0112] = turn  # orientation
+    Image.fromarray(slope.astype(np.uint8)).save(tmp_path / "slope.jpg", quality=95, exif=exif)
+    whole = read_image(tmp_path / "slope.jpg").unsqueeze(0)
+    assert whole.shape[2:] == (600, 900) if turn == 1 else (900, 600)
+
+    decoded, times = pictures.decoded, []
+
+    def noted(*how: object) -> torch.Tensor:
+        image = decoded(*how)
+        times.append(whole.shape[2] / image.shape[1])
+        return image
+
+    monkeypatch.setattr(pictures, "decoded", noted)
+    rule = Preprocessing(3, (32, 32), (32, 32), (0.0,) * 3, (1 / 255,) * 3)
+    images = Streamed(
+        (pictures.File(tmp_path / "slope.jpg"),) * 24, torch.zeros(24, dtype=torch.long), ("a",), "", rule
+    )
+    made = torch.cat([x for x, _ in Stream(images, rule, 24, augment=(ResizedCrop(),), shuffle=False).epoch(3)])
+    boxes = ResizedCrop().drawn(Chance(0, 3, torch.arange(24)).of(0), *whole.shape[2:]).T.tolist()
+    for crop, (top, left, rows, columns) in zip(made, boxes, strict=True):
+        wanted = F.interpolate(whole[..., top : top + rows, left : left + columns].float(), (32, 32), mode="area")
+        assert (crop - wanted[0]).abs().max() < 4
+    assert {round(one) for one in times} == {4, 8}
 
 
 def bomb() -> bytes:

@@ -44,6 +44,8 @@ class Encoded(NamedTuple):
 
 def header(picture: Encoded) -> Header:
     """Raises CannotRead."""
+    if plain := _plain(picture):
+        return plain
     with _refusing(picture.name), _opened(*picture) as image:
         height, width = image.height, image.width
         turned = image.getexif().get(ORIENTATION) in TURNED
@@ -167,34 +169,31 @@ def _plain_jpeg(picture: Encoded, channels: int, least: Grid, room: np.ndarray |
     """Rows × columns × channels of what most pictures are, a JPEG in grey or colour that no camera marked as turned;
     of all else None. Pillow, which holds the other threads up, is not asked.
     """
+    plain = _plain(picture)
+    return None if plain is None else _jpeg(picture.content, channels, plain.grid, least, room)
+
+
+def _plain(picture: Encoded) -> Header | None:
+    """Of a JPEG in grey or colour none of whose segments before the picture itself is a camera's. Raises CannotRead."""
     name, content = picture
-    grid = _plain_grid(content)
-    if grid is None:
-        return None
-    _within_bounds(name, grid[1], grid[0])
-    return _jpeg(content, channels, grid, least, room)
-
-
-def _plain_grid(content: bytes) -> Grid | None:
-    """Of a JPEG in grey or colour none of whose segments before the picture itself is a camera's."""
     if not content.startswith(START):
         return None
-    at, grid, last = 2, None, len(content) - 10
+    at, last, channels, height, width = 2, len(content) - 10, 0, 0, 0
     while at < last and content[at] == MARKER:
         marker = content[at + 1]
         if marker == SCAN:
-            return grid
+            _within_bounds(name, width, height)
+            return Header(channels, (height, width)) if channels in (1, 3) and height and width else None
         if marker == APP1 and content.startswith(b"Exif", at + 4):
             return None
-        if marker in FRAMES and content[at + 9] in (1, 3):
-            grid = content[at + 5] << 8 | content[at + 6], content[at + 7] << 8 | content[at + 8]
+        if marker in FRAMES:
+            height, width = content[at + 5] << 8 | content[at + 6], content[at + 7] << 8 | content[at + 8]
+            channels = content[at + 9]
         at += 2 + (content[at + 2] << 8 | content[at + 3])
     return None
 
 
-def _jpeg(
-    content: bytes, channels: int, grid: Grid, least: Grid, room: np.ndarray | None = None
-) -> np.ndarray | None:
+def _jpeg(content: bytes, channels: int, grid: Grid, least: Grid, room: np.ndarray | None = None) -> np.ndarray | None:
     """Rows × columns × channels, or None where the fast decoder has something against the file: Pillow then decides."""
     import simplejpeg
 

@@ -48,6 +48,9 @@ class Picture(Protocol):
     @property
     def name(self) -> str: ...
 
+    def held(self) -> Picture:
+        """The same, what there is to be read of it in memory. Raises CannotRead."""
+
     def header(self) -> Header:
         """Raises CannotRead."""
 

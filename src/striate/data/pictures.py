@@ -1,4 +1,4 @@
-"""Where a picture can be: in a file of its own, in a tar archive, in somebody's torch Dataset."""
+"""Where a picture can be: in a file of its own, in a tar archive, in somebody's torch Dataset, in memory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,25 @@ from striate.data.images import FULL
 from striate.data.preprocessing import Grid, to_channels
 
 
+class Held(NamedTuple):
+    """A picture whose file is in memory."""
+
+    encoded: Encoded
+
+    @property
+    def name(self) -> str:
+        return self.encoded.name
+
+    def held(self) -> Held:
+        return self
+
+    def header(self) -> Header:
+        return header(self.encoded)
+
+    def read(self, channels: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor:
+        return decoded(self.encoded, channels, least, room)
+
+
 class File(NamedTuple):
     """A picture in a file of its own."""
 
@@ -24,11 +43,14 @@ class File(NamedTuple):
     def name(self) -> str:
         return str(self.path)
 
+    def held(self) -> Held:
+        return Held(contents(self.path))
+
     def header(self) -> Header:
-        return header(contents(self.path))
+        return self.held().header()
 
     def read(self, channels: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor:
-        return decoded(contents(self.path), channels, least, room)
+        return self.held().read(channels, least, room)
 
 
 class Member(NamedTuple):
@@ -43,14 +65,31 @@ class Member(NamedTuple):
     def name(self) -> str:
         return f"{self.archive}:{self.inside}"
 
-    def content(self) -> Encoded:
-        return part(self.name, self.archive, self.start, self.size)
+    def held(self) -> Held:
+        return Held(part(self.name, self.archive, self.start, self.size))
 
     def header(self) -> Header:
-        return header(self.content())
+        return self.held().header()
 
     def read(self, channels: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor:
-        return decoded(self.content(), channels, least, room)
+        return self.held().read(channels, least, room)
+
+
+class Pixels(NamedTuple):
+    """A picture that is in memory as it is seen: uint8 1×H×W or 3×H×W."""
+
+    name: str
+    pixels: Tensor
+
+    def held(self) -> Pixels:
+        return self
+
+    def header(self) -> Header:
+        channels, height, width = self.pixels.shape
+        return Header(channels, (height, width))
+
+    def read(self, channels: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor:
+        return to_channels(self.pixels.unsqueeze(0), channels)[0]
 
 
 class Item(NamedTuple):
@@ -63,12 +102,14 @@ class Item(NamedTuple):
     def name(self) -> str:
         return f"item {self.place} of {type(self.dataset).__name__}"
 
+    def held(self) -> Pixels:
+        return Pixels(self.name, self._pixels(self._image()))
+
     def header(self) -> Header:
-        pixels = self._pixels(self._image())
-        return Header(len(pixels), (pixels.shape[1], pixels.shape[2]))
+        return self.held().header()
 
     def read(self, channels: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor:
-        return to_channels(self._pixels(self._image()).unsqueeze(0), channels)[0]
+        return self.held().read(channels, least, room)
 
     def _image(self) -> Any:
         try:

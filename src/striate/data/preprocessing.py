@@ -205,7 +205,7 @@ def _centre(native: Grid, grid: Grid, covered: Grid) -> tuple[Grid, int, int]:
 
 
 def resampled(pixels: Tensor, size: Grid) -> Tensor:
-    """Antialiased, bilinear: uint8 N×C×H×W -> N×C×size. Rows first where they become fewer: torch's columns cost more."""
+    """Antialiased, bilinear: uint8 N×C×H×W -> N×C×size. Rows first where they become fewer: columns take longer."""
     height, width = pixels.shape[2:]
     if len(pixels) == 1:  # as decoders give it, rows × columns × channels: said so that torch takes its quick way
         pixels = pixels.permute(0, 2, 3, 1).contiguous()[0].unsqueeze(0).permute(0, 3, 1, 2)

@@ -65,7 +65,7 @@ def listed(paths: list[Path]) -> tuple[list[Member], list[str]]:
                     raise CannotRead(
                         f"Cannot read {member.name}: {member.size:,} bytes, a label has {LONGEST:,} at most."
                     )
-                written[stem] = member.content().content.decode("utf-8", "replace").strip()
+                written[stem] = member.held().encoded.content.decode("utf-8", "replace").strip()
             elif suffix in SUFFIXES:
                 there[stem] = member
         if lonely := next((member for stem, member in there.items() if not written.get(stem)), None):

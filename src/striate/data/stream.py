@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import finalize
@@ -20,17 +21,17 @@ from striate.blueprint import CannotRead, Refusal
 from striate.data.augment import Augmentation, Crop
 from striate.data.batches import Batches, dealt, mixed
 from striate.data.chance import Chance
-from striate.data.images import FULL, Images, Skipped, Streamed
+from striate.data.images import Images, Picture, Skipped, Streamed
 from striate.data.mix import Mix
 from striate.data.preprocessing import Grid, Preprocessing, resampled
 from striate.data.threads import apart, cores
 
 UNREADABLE = 0.05  # more than this share is not a blemish but a wrong folder
 AHEAD = 3  # batches that are made while one is used, at most
-RUN = 16  # images a thread takes at a time, at most, to augment them together
+RUN = 32  # images a thread takes at a time, at most, to augment them together
 TURNS = 8  # each thread takes of a batch that has nothing to be augmented: the last do not wait long for each other
 ROOM = 1 << 20  # bytes: what a core keeps close to it
-HELD = 1 << 23  # numbers: pixels that wait for their boxes
+HELD = 1 << 25  # numbers: of images whose files, far smaller, wait for their boxes
 
 
 def deal(
@@ -160,7 +161,9 @@ class Stream:
         room = np.empty(ROOM, np.uint8)  # where each is decoded: it stays close to the processor
         for run in _taken(making.left):
             if self.augment:
-                making.lost[run] = self._augmented(Chance(self.seed, number, making.which[run]), making.batch[run], room)
+                making.lost[run] = self._augmented(
+                    Chance(self.seed, number, making.which[run]), making.batch[run], room
+                )
             else:
                 making.lost[run] = self._prepared(which[run], places[run], room)
 
@@ -169,7 +172,7 @@ class Stream:
         pixels = torch.empty_like(into, dtype=torch.uint8)
         crop = next((first for first in self.augment[:1] if isinstance(first, Crop)), None)
         if crop:
-            lost = self._cropped(crop, chance, pixels)
+            lost = self._cropped(crop, chance, pixels, room)
         else:
             lost = self._prepared(chance.index.tolist(), self.preprocessing.rows(pixels).numpy(), room)
         for place, augmentation in enumerate(self.augment):
@@ -185,34 +188,51 @@ class Stream:
         """As they are (uint8), or as the network reads them (float32)."""
         lost: list[Skipped | None] = [None] * len(which)
         for at, (i, into) in enumerate(zip(which, places, strict=True)):
-            read = self._read(i, self.preprocessing.covered, room)
+            read = self._read(self.images.pictures[i], self.preprocessing.covered, room)
             if isinstance(read, Skipped):
                 lost[at] = read
             else:
                 self.preprocessing.place(read, into)
         return lost
 
-    def _cropped(self, crop: Crop, chance: Chance, pixels: Tensor) -> list[Skipped | None]:
-        """Boxes of images as large as they are; drawn for as many at once as may be held."""
+    def _cropped(self, crop: Crop, chance: Chance, pixels: Tensor, room: np.ndarray) -> list[Skipped | None]:
+        """Boxes of images as their headers say they are, each decoded no larger than its box needs; drawn for as many
+        at once as may be held.
+        """
         lost: list[Skipped | None] = [None] * len(pixels)
-        held: dict[int, Tensor] = {}
+        held: dict[int, Picture] = {}
+        grids: list[Grid] = []
         for place, i in enumerate(chance.index.tolist()):
-            read = self._read(i)
-            if isinstance(read, Skipped):
-                lost[place] = read
-            else:
-                held[place] = read
-            if held and (place + 1 == len(lost) or sum(image.numel() for image in held.values()) > HELD):
-                height, width = torch.tensor([image.shape[1:] for image in held.values()]).unbind(1)
+            try:
+                picture = self.images.pictures[i].held()
+                grids.append(picture.header().grid)
+                held[place] = picture
+            except Refusal as refusal:
+                lost[place] = Skipped(Path(self.images.pictures[i].name), str(refusal))
+            if held and (place + 1 == len(lost) or sum(map(prod, grids)) * pixels.shape[1] > HELD):
+                height, width = torch.tensor(grids).unbind(1)
                 boxes = crop.drawn(chance.some(torch.tensor(list(held))).of(0), height, width)
-                for (at, image), (top, left, rows, columns) in zip(held.items(), boxes.T.tolist(), strict=True):
-                    box = image[None, :, top : top + rows, left : left + columns]
-                    pixels[at].copy_(resampled(box, self.preprocessing.size)[0])
+                for (at, picture), grid, box in zip(held.items(), grids, boxes.T.tolist(), strict=True):
+                    lost[at] = self._box(picture, grid, box, pixels[at], room)
                 held.clear()
+                grids.clear()
         return lost
 
-    def _read(self, i: int, least: Grid = FULL, room: np.ndarray | None = None) -> Tensor | Skipped:
-        picture = self.images.pictures[i]
+    def _box(self, picture: Picture, grid: Grid, box: list[int], into: Tensor, room: np.ndarray) -> Skipped | None:
+        """top, left, rows, columns of a picture of that grid, scaled into its place."""
+        size = self.preprocessing.size
+        needed = tuple(-(-side * n // part) for side, n, part in zip(grid, size, box[2:], strict=True))
+        read = self._read(picture, (needed[0], needed[1]), room)
+        if isinstance(read, Skipped):
+            return read
+        (top, bottom), (left, right) = (
+            _edges(start * n / side, (start + length) * n / side, n)  # as it was decoded
+            for start, length, n, side in zip(box[:2], box[2:], read.shape[1:], grid, strict=True)
+        )
+        into.copy_(resampled(read[None, :, top:bottom, left:right], size)[0])
+        return None
+
+    def _read(self, picture: Picture, least: Grid, room: np.ndarray) -> Tensor | Skipped:
         try:
             return picture.read(self.preprocessing.channels, least, room)
         except Refusal as refusal:
@@ -230,6 +250,12 @@ class _Making(NamedTuple):
     lost: list[Skipped | None]
     left: deque[slice]
     turns: list[Future[None]]
+
+
+def _edges(start: float, end: float, n: int) -> tuple[int, int]:
+    """Of at least one of `n` cells."""
+    first = min(round(start), n - 1)
+    return first, max(round(end), first + 1)
 
 
 def _taken(left: deque[slice]) -> Iterator[slice]:
