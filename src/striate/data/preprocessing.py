@@ -216,8 +216,10 @@ def resampled(pixels: Tensor, size: Grid) -> Tensor:
 
 
 def _cut(pixels: Tensor, grid: Grid, covered: Grid) -> Tensor:
-    """Scaled until `covered` just is, then the centre `grid`; columns of the rows that are left."""
-    (rows, columns), width = grid, pixels.shape[3]
-    size, top, left = _centre((pixels.shape[2], width), grid, covered)
-    pixels = resampled(pixels, (size[0], width))[:, :, top : top + rows]
-    return resampled(pixels, (rows, size[1]))[:, :, :, left : left + columns]
+    """Scaled until `covered` just is, then the centre `grid`."""
+    (rows, columns), (height, width) = grid, pixels.shape[2:]
+    size, top, left = _centre((height, width), grid, covered)
+    if size[0] < height:  # columns only of the rows that are left
+        pixels = resampled(pixels, (size[0], width))[:, :, top : top + rows]
+        size, top = (rows, size[1]), 0
+    return resampled(pixels, size)[:, :, top : top + rows, left : left + columns]

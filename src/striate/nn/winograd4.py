@@ -2,8 +2,8 @@
 
 Each 4×4 of outputs reads a tile of 6×6 inputs. Tiles and filters become 36 numbers each, are multiplied there, summed
 over the channels (36 products of matrices in place of 144), and turned back (Lavin & Gray 2016, arXiv 1509.09308,
-section 4.3). Turning a tile is one more product of matrices, 36×36: sums and differences one by one, as `winograd` has
-them, would read and write memory six times.
+section 4.3). Tiles are turned by two more products of matrices, for their columns and their rows: sums and differences
+one by one, as `winograd` has them, would read and write memory six times.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def conv3x3(x: Tensor, turned: Tensor, bias: Tensor | None = None, padding: tupl
     for part, into in zip(x.permute(0, 2, 3, 1).split(few), out.split(few), strict=True):
         padded = F.pad(part, (0, 0, padding[1], right, padding[0], bottom))
         tiles = padded.unfold(1, TILE, OUT).unfold(2, TILE, OUT).permute(4, 5, 0, 1, 2, 3)
-        values = (here @ tiles.reshape(TILE**2, -1)).view(TILE**2, -1, channels)
-        outputs = back @ torch.bmm(values, turned.mT).view(TILE**2, -1)
+        values = _both(here, tiles.reshape(TILE, TILE, -1)).view(TILE**2, -1, channels)
+        outputs = _both(back, torch.bmm(values, turned.mT).view(TILE, TILE, -1))
         into.copy_(outputs.view(OUT, OUT, -1, down, across, wide).permute(2, 3, 0, 4, 1, 5))
     if bias is not None:
         out += bias
@@ -76,13 +76,19 @@ def conv3x3(x: Tensor, turned: Tensor, bias: Tensor | None = None, padding: tupl
 
 def turn(weight: Tensor) -> Tensor:
     """Each filter's 36 numbers: K×C×3×3 -> 36×K×C."""
-    nine = weight.permute(2, 3, 0, 1).reshape(FILTER**2, -1)  # channels last, it is nearly there
-    return (_matrices()[0] @ nine).view(TILE**2, *weight.shape[:2])
+    nine = weight.permute(2, 3, 0, 1).reshape(FILTER, FILTER, -1)  # channels last, it is nearly there
+    return _both(_matrices()[0], nine).view(TILE**2, *weight.shape[:2])
+
+
+def _both(matrix: Tensor, squares: Tensor) -> Tensor:
+    """A matrix, m×n, by the columns and then by the rows of squares, n×n×X: m×m×X."""
+    half = (matrix @ squares.flatten(1)).view(len(matrix), *squares.shape[1:])
+    return torch.bmm(matrix.expand(len(half), -1, -1), half)
 
 
 @lru_cache(maxsize=1)
 def _matrices() -> tuple[Tensor, Tensor, Tensor]:
-    """The paper's transforms, for rows and columns at once: G, 36×9; Bᵀ, 36×36; Aᵀ, 16×36.
+    """The paper's transforms: G, 6×3; Bᵀ, 6×6; Aᵀ, 4×6.
 
     Filters and outputs are polynomials that are evaluated at the points (powers), tiles go the way that interpolation
     does, backwards (Lagrange's polynomials).
@@ -96,8 +102,7 @@ def _matrices() -> tuple[Tensor, Tensor, Tensor]:
         filters = torch.cat([_powers(FILTER) * shares, last[:, -FILTER:]])
         tiles = torch.tensor([_polynomial(rest) for rest in [*others, POINTS]], dtype=torch.float64)
         outputs = torch.cat([_powers(OUT), last[:, -OUT:]]).T.contiguous()
-        found = [torch.kron(one, one).float() for one in (filters, tiles, outputs)]
-    return found[0], found[1], found[2]
+    return filters.float(), tiles.float(), outputs.float()
 
 
 def _powers(count: int) -> Tensor:

@@ -52,14 +52,16 @@ def parts(model: nn.Module) -> list[nn.Module]:
     """A model's modules, itself first, each once: `modules` without the names, which take most of its time."""
     found = [model]
     for module in found:  # it grows meanwhile
-        found += [part for part in module._modules.values() if part is not None]
+        if inside := module._modules:
+            found += [part for part in inside.values() if part is not None]
     return [*dict.fromkeys(found)]
 
 
 @contextmanager
-def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) -> Iterator[nn.Module]:
-    """The model in evaluation mode, nothing done in place unless `inplace`, its weights without gradients unless
-    `weights`; afterwards modes, flags and gradients are as they were. Raises Refusal where weights are not there.
+def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) -> Iterator[list[nn.Module]]:
+    """The model, whose parts these are, in evaluation mode, nothing done in place unless `inplace`, its weights without
+    gradients unless `weights`; afterwards modes, flags and gradients are as they were. Raises Refusal where weights are
+    not there.
     """
     keep_freed()
     modules = parts(model)
@@ -79,7 +81,7 @@ def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) 
             parameter.requires_grad_(weights)
         for parameter, _ in gradients:
             parameter.grad = None
-        yield model
+        yield modules
     finally:
         for module in training:
             module.training = True

@@ -19,6 +19,7 @@ from striate.blueprint.said import counted
 from striate.judging.trained import as_scores, like, main_way_out, metadata_of
 from striate.visualize.watching import FAILURES, ran, undisturbed
 
+MANY, HEAVY = 1 << 18, 2  # weights, and of each value that is read: then the weights are not brought to its layout
 CELLS = 1 << 19  # of images that are worked on at once, 8 of 224×224: they share in reading the weights
 Target = int | str | Sequence[int | str] | Tensor | None
 Tick = Callable[[int], None]
@@ -68,10 +69,10 @@ class Asked(NamedTuple):
 
 
 @contextmanager
-def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
+def asking(model: nn.Module, x: Tensor, hooked: bool = True) -> Iterator[Tensor]:
     """The images as the model reads them, of its dtype, on its device, apart from whatever they came from; meanwhile
-    gradients are on, and the model is undisturbed. Raises Refusal for what is no image, or not of numbers, or none that
-    the network runs on.
+    gradients are on, and the model is undisturbed (`hooked`: but for hooks of ours that make it quicker). Raises
+    Refusal for what is no image, or not of numbers, or none that the network runs on.
     """
     weight = like(model, x)
     if x.ndim != 4 or not len(x):
@@ -85,7 +86,12 @@ def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
         raise Refusal(f"Cannot look at image {first}: {count:,} of its {x[first].numel():,} values are no numbers.")
     to = weight.device, weight.dtype
     try:
-        with torch.inference_mode(False), torch.enable_grad(), undisturbed(model, inplace=True):
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            undisturbed(model, inplace=True) as modules,
+            _in_rows(modules if hooked else []),
+        ):
             yield x.detach().to(*to, copy=True, memory_format=torch.channels_last)  # convolutions are quicker so
     except Refusal:
         raise
@@ -93,6 +99,26 @@ def asking(model: nn.Module, x: Tensor) -> Iterator[Tensor]:
         with torch.no_grad(), undisturbed(model, inplace=True):
             ran(model, x[:1].clone())  # is it the image? then that is said
         raise
+
+
+@contextmanager
+def _in_rows(modules: list[nn.Module]) -> Iterator[None]:
+    """Where a convolution has far more weights than it reads values, those are laid out anew, not the weights."""
+    hooks = [
+        part.register_forward_pre_hook(_rows)
+        for part in modules
+        if type(part) is nn.Conv2d and part._parameters["weight"].numel() > MANY and part.kernel_size != (1, 1)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _rows(conv: nn.Module, read: tuple[Any, ...]) -> Any:
+    few = len(read) == 1 and conv.weight.numel() > HEAVY * read[0].numel()  # type: ignore[operator]
+    return (read[0].contiguous(),) if few else None
 
 
 def numbered(model: nn.Module, target: Target, count: int) -> Tensor | None:
@@ -205,13 +231,19 @@ def at_a_time(cells: int, at_once: int | None = None) -> int:
 
 
 def each(
-    model: nn.Module, x: Tensor, target: Target, look: Look, at_once: int | None = None, tick: Tick = lambda done: None
+    model: nn.Module,
+    x: Tensor,
+    target: Target,
+    look: Look,
+    at_once: int | None = None,
+    tick: Tick = lambda done: None,
+    hooked: bool = True,
 ) -> Heat:
     """What `look` finds in the images, N×C×H×W: a few at a time, with the classes asked for of them (None: the
-    network's own). `tick` is told how many are done.
+    network's own). `tick` is told how many are done. `hooked` as in `asking`.
     """
     found: list[Heat] = []
-    with asking(model, x) as images:
+    with asking(model, x, hooked) as images:
         targets = numbered(model, target, len(x))
         few = at_a_time(x.shape[2] * x.shape[3], at_once)
         for start in range(0, len(x), few):

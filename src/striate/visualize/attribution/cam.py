@@ -6,9 +6,8 @@ The layer is the last with a map where none is named (`map_layer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +20,9 @@ from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answe
 from striate.visualize.attribution.steps import plain
 from striate.visualize.pooled import POOLED, pooling, pools
 from striate.visualize.units import POOLS, channels_first, map_layer
-from striate.visualize.watching import OUT, known, layers, parts, value_of, watched
+from striate.visualize.watching import OUT, known, layers, value_of, watched
 
 NEAR = 1e-3  # of the largest: how far apart slopes are that are the same but for rounding
-MANY, HEAVY = 1 << 18, 2  # weights, and of each value that is read: then the weights are not brought to its layout
 MAPPED = "A layer with channels over a grid of cells; where none is named the last of them is taken."
 Weigh = Callable[[Tensor, Tensor], Tensor]
 
@@ -44,7 +42,7 @@ def grad_cam(
     """
 
     def weigh(value: Tensor, slopes: Tensor) -> Tensor:
-        return _sum(slopes.flatten(2).mean(2)[..., None, None], value).relu()
+        return _sum(slopes.mean((2, 3), keepdim=True), value).relu()
 
     return _mapped("grad-cam", model, x, target, layer, weigh, at_once, tick)
 
@@ -67,7 +65,7 @@ def grad_cam_plus_plus(
         squares = slopes**2
         below = 2 * squares + value.sum((2, 3), keepdim=True) * squares * slopes
         shares = torch.where(slopes != 0, squares / torch.where(below != 0, below, 1), 0)
-        return _sum((shares * slopes.relu()).sum((2, 3), keepdim=True), value).relu()
+        return _sum(_total(shares * slopes.relu(), value), value).relu()
 
     return _mapped("grad-cam++", model, x, target, layer, weigh, at_once, tick)
 
@@ -92,7 +90,7 @@ def cam(
     layer = _under_the_head(model, x, target, layer)
 
     def weigh(value: Tensor, slopes: Tensor) -> Tensor:
-        return _sum(slopes.sum((2, 3), keepdim=True), value)
+        return _sum(_total(slopes, value), value)
 
     return _mapped("cam", model, x, target, layer, weigh, at_once, tick)
 
@@ -112,6 +110,11 @@ def _under_the_head(model: nn.Module, x: Tensor, target: Target, layer: str | No
     return found
 
 
+def _total(slopes: Tensor, value: Tensor) -> Tensor:
+    """Over the cells, of slopes that may be the same in all of them (N×C×1×1)."""
+    return slopes.mean((2, 3), keepdim=True) * value[0, 0].numel()
+
+
 def _sum(weights: Tensor, value: Tensor) -> Tensor:
     """Of the channels of N×C×h×w, by weights N×C×1×1: N×h×w."""
     return (weights.flatten(2).mT @ value.flatten(2)).view(len(value), *value.shape[2:])
@@ -127,7 +130,7 @@ def _mapped(
     at_once: int | None,
     tick: Tick,
 ) -> Heat:
-    """`weigh` makes N×h×w of the layer's value and the score's slopes there, both N×C×h×w."""
+    """`weigh` makes N×h×w of the layer's value N×C×h×w and the score's slopes there, the same or N×C×1×1."""
 
     def look(x: Tensor, targets: Tensor | None) -> Heat:
         nonlocal layer
@@ -143,8 +146,9 @@ def _mapped(
 def _at(
     model: nn.Module, x: Tensor, targets: Tensor | None, layer: str, instead: float | None = None
 ) -> tuple[Tensor, Asked, Tensor]:
-    """A layer's value N×C×h×w, what was asked, and the slopes at the layer. Nothing is recorded before it; x may be
-    written over. `instead`: go on with noise of that many deviations in its place.
+    """A layer's value N×C×h×w, what was asked, and the slopes at the layer, N×C×1×1 where they are known to be the same
+    in all cells. Nothing is recorded before it; x may be written over. `instead`: go on with noise of that many
+    deviations in its place.
     """
     inner, kept = POOLED if layer == POOLED else known(model, layer), {}
 
@@ -159,10 +163,10 @@ def _at(
 
     follow = None if instead is not None else _of_means(model, inner)
     if follow:  # nothing has to be gone back through
-        with torch.no_grad(), watched(model, [inner], lambda _, value: value) as kept, _in_rows(model):
+        with torch.no_grad(), watched(model, [inner], lambda _, value: value) as kept:
             asked = answered(model, model(x), targets)
     else:
-        with pooling(begin) if layer == POOLED else watched(model, [inner], begin), _in_rows(model):
+        with pooling(begin) if layer == POOLED else watched(model, [inner], begin):
             asked = answered(model, model(x), targets)
     if inner == OUT and inner not in kept:  # the answer of a network that has no layer of that name
         raise Refusal(f"Cannot see where {layer} is active: it is the classes' scores, no map.", ways=MAPPED)
@@ -173,7 +177,7 @@ def _at(
             ways=MAPPED,
         )
     if follow:
-        return value, asked, (follow(asked.targets) / value[0, 0].numel())[..., None, None].expand_as(value)
+        return value, asked, (follow(asked.targets) / value[0, 0].numel())[..., None, None]
     return value, asked, slope(model, asked, x, value, layer)
 
 
@@ -195,28 +199,8 @@ def _of_means(model: nn.Module, inner: str) -> Callable[[Tensor], Tensor] | None
         return None
     if last is None:
         channels = doing[0].output.channels
-        return lambda targets: F.one_hot(targets, channels)
+        return lambda targets: torch.zeros(len(targets), channels).to(targets.device).scatter_(1, targets[:, None], 1)
     return lambda targets: last.weight.detach()[targets]
-
-
-@contextmanager
-def _in_rows(model: nn.Module) -> Iterator[None]:
-    """Where a convolution has far more weights than it reads values, those are laid out anew, not the weights."""
-    hooks = [
-        part.register_forward_pre_hook(_rows)
-        for part in parts(model)
-        if type(part) is nn.Conv2d and part.weight.numel() > MANY and part.weight.shape[2:].numel() > 1
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _rows(conv: nn.Module, read: tuple[Any, ...]) -> Any:
-    few = len(read) == 1 and conv.weight.numel() > HEAVY * read[0].numel()  # type: ignore[operator]
-    return (read[0].contiguous(),) if few else None
 
 
 def _last_map(model: nn.Module, x: Tensor) -> str:

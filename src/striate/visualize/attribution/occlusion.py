@@ -75,7 +75,7 @@ def occlusion(
             lost = asked.of - covered
             return asked.heat("occlusion", windows.spread(lost[None]))
 
-    return each(model, x, target, look, 1, tick)
+    return each(model, x, target, look, 1, tick, hooked=False)  # it is taken apart
 
 
 def _windows(x: Tensor, window: Sides | None, stride: Sides | None) -> Windows:
@@ -108,34 +108,44 @@ def _covered(model: nn.Module, x: Tensor, asked: Asked, windows: Windows, fill: 
         return answered(model, model(images), asked.targets.expand(len(corners))).of
 
     worth = len(corners) * x.shape[2] * x.shape[3] > WORTH
-    if worth and (part := _part(model, x, asked, windows, fill, whole)) is not None:
-        return torch.cat([part(some) for some in corners.split(at_once or BOXES * few)])
+    if worth and (part := _part(model, x, asked, windows, fill)) is not None:
+        runs = corners.tensor_split(-(-len(corners) // (at_once or BOXES * few)))
+        middle = len(runs) // 2
+        tried = _tried(part, runs[middle], whole, asked.scores.abs().max())
+        if tried is not None:
+            return torch.cat([tried if i == middle else part(run) for i, run in enumerate(runs)])
     return torch.cat([whole(some) for some in corners.split(few)])
 
 
-def _part(model: nn.Module, x: Tensor, asked: Asked, windows: Windows, fill: float, whole: Scores) -> Scores | None:
-    """How to work out only what a window changes; None where the network's steps cannot be known, or, tried on the
-    window in the middle, do not give what whole runs give.
-    """
+def _part(model: nn.Module, x: Tensor, asked: Asked, windows: Windows, fill: float) -> Scores | None:
+    """How to work out only what a window changes; None where the network's steps cannot be known."""
     if torch.finfo(x.dtype).eps > torch.finfo(torch.float32).eps or (steps := program(model)) is None:
         return None
     only = narrowed(steps, int(asked.targets))
     targets = torch.zeros_like(asked.targets) if only else asked.targets
+    try:
+        of_image = known(widened(folded(steps)), x)
+    except FAILURES:
+        return None
 
     def part(corners: Tensor) -> Tensor:
         out = changed(of_image, _box(x, windows, corners, fill))
         return answered(model, out, targets.expand(len(corners))).of
 
-    corners = windows.corners.to(x.device)
-    tried = corners[len(corners) // 2][None]
-    expected = whole(tried)
+    return part
+
+
+def _tried(part: Scores, corners: Tensor, whole: Scores, top: Tensor) -> Tensor | None:
+    """What it gives for these windows; None where it fails, or does not give for the one in their middle what a whole
+    run gives (what is far from the largest score is told apart no better).
+    """
     try:
-        of_image = known(widened(folded(steps)), x)
-        found = part(tried)
+        found = part(corners)
     except FAILURES:
         return None
-    top = asked.scores.abs().max()[None]  # what is far from it is told apart no better
-    return part if near(torch.cat([found, top]), torch.cat([expected, top])) else None
+    middle = len(corners) // 2
+    pair = [torch.stack([score, top]) for score in (found[middle], whole(corners[middle][None])[0])]
+    return found if near(*pair) else None
 
 
 def _box(x: Tensor, windows: Windows, corners: Tensor, fill: float) -> Box:
