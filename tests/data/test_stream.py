@@ -174,12 +174,18 @@ def test_a_crop_of_a_large_picture_is_decoded_small_and_is_the_same_crop(
     images = Streamed(
         (pictures.File(tmp_path / "slope.jpg"),) * 24, torch.zeros(24, dtype=torch.long), ("a",), "", rule
     )
-    made = torch.cat([x for x, _ in Stream(images, rule, 24, augment=(ResizedCrop(),), shuffle=False).epoch(3)])
+    made, both = (
+        torch.cat([x for x, _ in Stream(images, rule, 24, augment=chain, shuffle=False).epoch(3)])
+        for chain in ((ResizedCrop(),), (ResizedCrop(), Flip()))
+    )
     boxes = ResizedCrop().drawn(Chance(0, 3, torch.arange(24)).of(0), *whole.shape[2:]).T.tolist()
     for crop, (top, left, rows, columns) in zip(made, boxes, strict=True):
         wanted = F.interpolate(whole[..., top : top + rows, left : left + columns].float(), (32, 32), mode="area")
         assert (crop - wanted[0]).abs().max() < 4
     assert {round(one) for one in times} == {4, 8}
+    turned = Flip().drawn(Chance(0, 3, torch.arange(24)).of(1))
+    assert 0 < turned.sum() < 24
+    assert both.equal(torch.where(turned.view(-1, 1, 1, 1), made.flip(3), made))
 
 
 def bomb() -> bytes:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from striate.blueprint import CannotRead, Refusal
-from striate.data.augment import Augmentation, Crop
+from striate.data.augment import Augmentation, Crop, Flip
 from striate.data.batches import Batches, dealt, mixed
 from striate.data.chance import Chance
 from striate.data.images import Images, Picture, Skipped, Streamed
@@ -169,18 +169,19 @@ class Stream:
 
     def _augmented(self, chance: Chance, into: Tensor, room: np.ndarray) -> list[Skipped | None]:
         """Prepared, augmented and normalised while they are in the processor's cache."""
-        pixels = torch.empty_like(into, dtype=torch.uint8)
-        crop = next((first for first in self.augment[:1] if isinstance(first, Crop)), None)
+        pixels = torch.empty_like(into, dtype=torch.uint8) if into.is_floating_point() else into
+        first, second = (*self.augment, None)[:2]
+        crop, flip = isinstance(first, Crop) and first, isinstance(second, Flip) and second
         if crop:
-            lost = self._cropped(crop, chance, pixels, room)
+            turned = flip.drawn(chance.of(1)).tolist() if flip else [False] * len(pixels)
+            lost = self._cropped(crop, turned, chance, pixels, room)
         else:
             lost = self._prepared(chance.index.tolist(), self.preprocessing.rows(pixels).numpy(), room)
-        for place, augmentation in enumerate(self.augment):
-            if place or not crop:  # that was done where it was decoded
-                pixels = augmentation(pixels, chance.of(place))
+        for place, augmentation in islice(enumerate(self.augment), 2 if crop and flip else int(bool(crop)), None):
+            pixels = augmentation(pixels, chance.of(place))
         if into.is_floating_point():
             self.preprocessing.normalise(pixels, into=into)
-        else:
+        elif pixels is not into:
             into.copy_(pixels)
         return lost
 
@@ -195,9 +196,11 @@ class Stream:
                 self.preprocessing.place(read, into)
         return lost
 
-    def _cropped(self, crop: Crop, chance: Chance, pixels: Tensor, room: np.ndarray) -> list[Skipped | None]:
+    def _cropped(
+        self, crop: Crop, turned: list[bool], chance: Chance, pixels: Tensor, room: np.ndarray
+    ) -> list[Skipped | None]:
         """Boxes of images as their headers say they are, each decoded no larger than its box needs; drawn for as many
-        at once as may be held.
+        at once as may be held. Those `turned` have left and right exchanged.
         """
         lost: list[Skipped | None] = [None] * len(pixels)
         held: dict[int, Picture] = {}
@@ -213,12 +216,14 @@ class Stream:
                 height, width = torch.tensor(grids).unbind(1)
                 boxes = crop.drawn(chance.some(torch.tensor(list(held))).of(0), height, width)
                 for (at, picture), grid, box in zip(held.items(), grids, boxes.T.tolist(), strict=True):
-                    lost[at] = self._box(picture, grid, box, pixels[at], room)
+                    lost[at] = self._box(picture, grid, box, turned[at], pixels[at], room)
                 held.clear()
                 grids.clear()
         return lost
 
-    def _box(self, picture: Picture, grid: Grid, box: list[int], into: Tensor, room: np.ndarray) -> Skipped | None:
+    def _box(
+        self, picture: Picture, grid: Grid, box: list[int], turned: bool, into: Tensor, room: np.ndarray
+    ) -> Skipped | None:
         """top, left, rows, columns of a picture of that grid, scaled into its place."""
         size = self.preprocessing.size
         needed = tuple(-(-side * n // part) for side, n, part in zip(grid, size, box[2:], strict=True))
@@ -229,7 +234,8 @@ class Stream:
             _edges(start * n / side, (start + length) * n / side, n)  # as it was decoded
             for start, length, n, side in zip(box[:2], box[2:], read.shape[1:], grid, strict=True)
         )
-        into.copy_(resampled(read[None, :, top:bottom, left:right], size)[0])
+        made = resampled(read[None, :, top:bottom, left:right], size)[0]
+        into.copy_(made.flip(2) if turned else made)  # where it is in the cache
         return None
 
     def _read(self, picture: Picture, least: Grid, room: np.ndarray) -> Tensor | Skipped:
