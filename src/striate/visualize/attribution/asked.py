@@ -107,7 +107,7 @@ def _in_rows(modules: list[nn.Module]) -> Iterator[None]:
     hooks = [
         part.register_forward_pre_hook(_rows)
         for part in modules
-        if type(part) is nn.Conv2d and part._parameters["weight"].numel() > MANY and part.kernel_size != (1, 1)
+        if type(part) is nn.Conv2d and part.weight.numel() > MANY and part.kernel_size != (1, 1)
     ]
     try:
         yield
