@@ -193,11 +193,12 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
         yield Warning(text)
     if recipe.sync_norm and ranks.count == 1:
         yield Warning("sync_norm changes nothing: one process has the whole of every batch.")
-    held, told, halts = [e.loss for e in state.epochs if e.loss is not None], 0, 0.0
+    told, halts = 0, 0.0
     for epoch in range(state.epoch, course.recipe.epochs + 1):  # type: ignore[operator]
         course.model.train()
         frozen(course.model, recipe)
         begun, paused, fewer = time.perf_counter(), 0.0, state.seen
+        held = [past.loss for past in state.epochs if past.loss is not None]
         flow, due = None, ranks.first and epoch % -(-FLOW_EVERY // course.steps) == 0
         first, taken = state.dealt, 0
         for parts in _together(batches.epoch(epoch, state.dealt), recipe.accumulate):
@@ -265,23 +266,26 @@ def _learning(run: Run, state: State, joined: nn.Module, steps: int) -> Iterator
             yield Warning(f"Left out: {lost.reason}")
         told = len(batches.skipped)
         seconds = time.perf_counter() - begun - paused
-        loss_held, top1 = _judged(course, state.judged)
-        whole = Epoch(
-            epoch, state.step, state.losses / state.seen, loss_held, top1, seconds, (state.seen - fewer) / seconds
-        )
-        state.epochs.append(whole)
-        held += [loss_held] if loss_held is not None else []
-        yield whole
-        if _as_good(whole, state.highest, len(course.held or ())):
-            if odd := _not_finite(state.judged):
-                yield Warning(f"The model of epoch {epoch} is not kept: {odd} is not finite.")
-            else:
-                state.kept = whole
-                if run.folder:
-                    yield _saved(run, state.judged, whole)
+        yield from _judging(run, state, epoch, seconds, (state.seen - fewer) / seconds)
         state.begin(epoch + 1)
         if halts or (control.stopped and ranks.count == 1):
             return
+
+
+def _judging(run: Run, state: State, epoch: int, seconds: float, speed: float) -> Iterator[Event]:
+    """What the epoch came to; its model is kept where it is as good as any."""
+    loss, top1 = _judged(run.course, state.judged)
+    whole = Epoch(epoch, state.step, state.losses / state.seen, loss, top1, seconds, speed)
+    state.epochs.append(whole)
+    yield whole
+    if not _as_good(whole, state.highest, len(run.course.held or ())):
+        return
+    if odd := _not_finite(state.judged):
+        yield Warning(f"The model of epoch {epoch} is not kept: {odd} is not finite.")
+        return
+    state.kept = whole
+    if run.folder:
+        yield _saved(run, state.judged, whole)
 
 
 def _read(run: Run, state: State, leave: int = 0) -> Iterator[Event]:

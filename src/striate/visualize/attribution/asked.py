@@ -21,6 +21,7 @@ from striate.visualize.watching import FAILURES, ran, undisturbed
 
 MANY, HEAVY = 1 << 18, 2  # weights, and of each value that is read: then the weights are not brought to its layout
 CELLS = 1 << 19  # of images that are worked on at once, 8 of 224×224: they share in reading the weights
+MOST = 128  # of small ones: what more of them make does not stay close to the processor
 Target = int | str | Sequence[int | str] | Tensor | None
 Tick = Callable[[int], None]
 Look = Callable[[Tensor, Tensor | None], "Heat"]
@@ -227,7 +228,7 @@ def at_a_time(cells: int, at_once: int | None = None) -> int:
     """How many images of so many cells are worked on at once, where nobody says: a power of two."""
     if at_once is not None and not (isinstance(at_once, int) and at_once > 0):
         raise Refusal(f"Cannot work on {at_once} images at once.", ways="1 at least; without at_once= it is chosen.")
-    return at_once or 1 << max(0, (CELLS // cells).bit_length() - 1)
+    return at_once or min(MOST, 1 << max(0, (CELLS // cells).bit_length() - 1))
 
 
 def each(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from striate.blueprint import Refusal
 from striate.judging.trained import like
 from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answered, ask, at_a_time, each, slope
-from striate.visualize.attribution.steps import FAILURES, folded, halves, near, program
+from striate.visualize.attribution.steps import FAILURES, folded, halves, near, ours, program
 
 STEPS, SAMPLES, NOISE = 50, 50, 0.15
 NEAR = 0.01  # of their length: how far apart slopes are that are the same but for ReLUs at the brink
@@ -173,20 +173,27 @@ def _halves(model: nn.Module, x: Tensor, targets: Tensor | None) -> tuple[Asked,
     run, and run back, once for all steps. Where nobody can take the network apart, or the halves, tried on these
     images (what they give serves for others, too), give other scores or slopes, all of it is the rest.
     """
-    asked, slopes = _slopes(model, x, targets)
     whole: Halves = lambda x: x, model
     exact = torch.finfo(x.dtype).eps <= torch.finfo(torch.float32).eps
+    asked, slopes = _known(model, x, targets) if ours(model) else _slopes(model, x, targets)
     if not exact or (steps := program(model)) is None:
         return asked, whole
     try:
         start, rest = (half.run for half in halves(folded(steps)))
         origin = x.detach().requires_grad_()
         again = answered(model, rest(start(origin).clone()), asked.targets)
-        apart = slope(model, again, x, origin) - slopes
+        same = near(again.scores, asked.scores)
+        if same and slopes is not None:
+            same = bool((slope(model, again, x, origin) - slopes).norm() <= NEAR * slopes.norm())
     except (*FAILURES, Refusal):
         return asked, whole
-    same = near(again.scores, asked.scores) and apart.norm() <= NEAR * slopes.norm()
     return asked, (start, rest) if same else whole
+
+
+def _known(model: nn.Module, x: Tensor, targets: Tensor | None) -> tuple[Asked, None]:
+    """As `_slopes`, where steps cannot differ in them."""
+    with torch.no_grad():
+        return ask(model, x, targets), None
 
 
 def _from(baseline: Tensor | float, x: Tensor) -> Tensor:

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.blueprint import Refusal
-from striate.visualize.attribution.asked import Asked, Heat, Target, Tick, answered, ask, at_a_time, each
+from striate.visualize.attribution.asked import MOST, Asked, Heat, Target, Tick, answered, ask, at_a_time, each
 from striate.visualize.attribution.incremental import Box, changed, known
 from striate.visualize.attribution.steps import FAILURES, folded, narrowed, near, program, widened
 from striate.visualize.watching import undisturbed
 
 SHARE = 7  # a window is a seventh of the image's side
 BOXES = 4  # times as many windows at once as whole images
-WORTH = 1 << 18  # cells of all windows' images; of fewer, whole images take less time than finding what changes
+WORTH = 1 << 17  # cells of all windows' images; of fewer, whole images take less time than finding what changes
 Sides = int | tuple[int, int]
 Scores = Callable[[Tensor], Tensor]  # of windows, by their corners
 
@@ -109,7 +109,7 @@ def _covered(model: nn.Module, x: Tensor, asked: Asked, windows: Windows, fill: 
 
     worth = len(corners) * x.shape[2] * x.shape[3] > WORTH
     if worth and (part := _part(model, x, asked, windows, fill)) is not None:
-        runs = corners.tensor_split(-(-len(corners) // (at_once or BOXES * few)))
+        runs = corners.tensor_split(-(-len(corners) // (at_once or min(MOST, BOXES * few))))
         middle = len(runs) // 2
         tried = _tried(part, runs[middle], whole, asked.scores.abs().max())
         if tried is not None:

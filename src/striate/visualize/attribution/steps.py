@@ -130,6 +130,11 @@ def widened(steps: fx.Interpreter) -> fx.Interpreter:
     return steps
 
 
+def ours(model: nn.Module) -> bool:
+    """Whether its steps are all that a network does on the way there and back: one of ours, of plain modules."""
+    return type(model) is Network and all(map(plain, model.modules()))
+
+
 def plain(module: nn.Module | None) -> bool:
     """Whether a module does in evaluation what its type says, no more."""
     return (
