@@ -48,7 +48,7 @@ class Picture(Protocol):
     @property
     def name(self) -> str: ...
 
-    def held(self) -> Picture:
+    def held(self) -> InMemory:
         """The same, what there is to be read of it in memory. Raises CannotRead."""
 
     def header(self) -> Header:
@@ -58,6 +58,14 @@ class Picture(Protocol):
         """uint8 channels×H×W, no smaller than `least` or than it is; perhaps in `room`, bytes that the next may
         overwrite. Raises CannotRead.
         """
+
+
+class InMemory(Picture, Protocol):
+    """A picture of which nothing more has to be fetched."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, as it lies there."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,10 @@ class Held(NamedTuple):
     def name(self) -> str:
         return self.encoded.name
 
+    @property
+    def size(self) -> int:
+        return len(self.encoded.content)
+
     def held(self) -> Held:
         return self
 
@@ -80,6 +84,10 @@ class Pixels(NamedTuple):
 
     name: str
     pixels: Tensor
+
+    @property
+    def size(self) -> int:
+        return self.pixels.numel()
 
     def held(self) -> Pixels:
         return self

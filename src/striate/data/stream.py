@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import finalize
@@ -21,7 +20,7 @@ from striate.blueprint import CannotRead, Refusal
 from striate.data.augment import Augmentation, Crop, Flip
 from striate.data.batches import Batches, dealt, mixed
 from striate.data.chance import Chance
-from striate.data.images import Images, Picture, Skipped, Streamed
+from striate.data.images import Images, InMemory, Picture, Skipped, Streamed
 from striate.data.mix import Mix
 from striate.data.preprocessing import Grid, Preprocessing, resampled
 from striate.data.threads import apart, cores
@@ -31,7 +30,7 @@ AHEAD = 3  # batches that are made while one is used, at most
 RUN = 32  # images a thread takes at a time, at most, to augment them together
 TURNS = 8  # each thread takes of a batch that has nothing to be augmented: the last do not wait long for each other
 ROOM = 1 << 20  # bytes: what a core keeps close to it
-HELD = 1 << 25  # numbers: of images whose files, far smaller, wait for their boxes
+HELD = 1 << 25  # bytes: of files that wait for their boxes
 
 
 def deal(
@@ -171,13 +170,13 @@ class Stream:
         """Prepared, augmented and normalised while they are in the processor's cache."""
         pixels = torch.empty_like(into, dtype=torch.uint8) if into.is_floating_point() else into
         first, second = (*self.augment, None)[:2]
-        crop, flip = isinstance(first, Crop) and first, isinstance(second, Flip) and second
-        if crop:
+        if isinstance(first, Crop):
+            flip = second if isinstance(second, Flip) else None
             turned = flip.drawn(chance.of(1)).tolist() if flip else [False] * len(pixels)
-            lost = self._cropped(crop, turned, chance, pixels, room)
+            lost, done = self._cropped(first, turned, chance, pixels, room), 2 if flip else 1
         else:
-            lost = self._prepared(chance.index.tolist(), self.preprocessing.rows(pixels).numpy(), room)
-        for place, augmentation in islice(enumerate(self.augment), 2 if crop and flip else int(bool(crop)), None):
+            lost, done = self._prepared(chance.index.tolist(), self.preprocessing.rows(pixels).numpy(), room), 0
+        for place, augmentation in islice(enumerate(self.augment), done, None):
             pixels = augmentation(pixels, chance.of(place))
         if into.is_floating_point():
             self.preprocessing.normalise(pixels, into=into)
@@ -203,22 +202,19 @@ class Stream:
         at once as may be held. Those `turned` have left and right exchanged.
         """
         lost: list[Skipped | None] = [None] * len(pixels)
-        held: dict[int, Picture] = {}
-        grids: list[Grid] = []
+        held: dict[int, tuple[InMemory, Grid]] = {}
         for place, i in enumerate(chance.index.tolist()):
             try:
                 picture = self.images.pictures[i].held()
-                grids.append(picture.header().grid)
-                held[place] = picture
+                held[place] = picture, picture.header().grid
             except Refusal as refusal:
                 lost[place] = Skipped(Path(self.images.pictures[i].name), str(refusal))
-            if held and (place + 1 == len(lost) or sum(map(prod, grids)) * pixels.shape[1] > HELD):
-                height, width = torch.tensor(grids).unbind(1)
+            if held and (place + 1 == len(lost) or sum(picture.size for picture, _ in held.values()) > HELD):
+                height, width = torch.tensor([grid for _, grid in held.values()]).unbind(1)
                 boxes = crop.drawn(chance.some(torch.tensor(list(held))).of(0), height, width)
-                for (at, picture), grid, box in zip(held.items(), grids, boxes.T.tolist(), strict=True):
+                for (at, (picture, grid)), box in zip(held.items(), boxes.T.tolist(), strict=True):
                     lost[at] = self._box(picture, grid, box, turned[at], pixels[at], room)
                 held.clear()
-                grids.clear()
         return lost
 
     def _box(
