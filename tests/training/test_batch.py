@@ -63,7 +63,7 @@ def test_where_memory_runs_out_what_is_found_trains_and_nothing_has_changed() ->
     numbers = re.fullmatch(r"(\d+) (\d+) .* ran, [\d,]+ ran out of memory, a tenth stays free\.\n", said)
     assert numbers is not None, said
     size, largest = int(numbers[1]), int(numbers[2])
-    assert 400 < size <= 0.9 * largest < 1293
+    assert 200 < size <= 0.9 * largest < 1293  # address space that nobody uses counts, another share of it each time
     in_a_process(size)
 
 
