@@ -70,7 +70,7 @@ def undisturbed(model: nn.Module, weights: bool = False, inplace: bool = False) 
     parameters = [p for module in modules for p in module._parameters.values() if p is not None]
     # What is as it should be is not noted: that takes longer than to look.
     flagged = [p for p in parameters if p.requires_grad != weights]
-    gradients = [(p, p.grad) for p in parameters if weights]
+    gradients = [(p, p.grad) for p in parameters] if weights else []
     there(model, flagged)
     try:
         if training:
