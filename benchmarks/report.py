@@ -78,7 +78,8 @@ def data(found: Json) -> str:
         f"Images cropped, flipped and dealt from memory: a DataLoader with 2 workers and torchvision's transforms (in "
         f"the fewest operations) takes {told}. From JPEGs of short side 256 and of 640×480, of the rate at which both "
         f"cores do nothing but decode: {shares('striate, bytes')} as bytes for a device, {shares('striate')} as "
-        f"normalised floats, {shares('striate, crops')} of random crops; a DataLoader with 2 workers and Pillow takes {slower} (n = {n})"
+        f"normalised floats, {shares('striate, crops')} of random crops; a DataLoader with 2 workers and Pillow takes "
+        f"{slower} (n = {n})"
     )
 
 
