@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from reference import torchvision
+from striate.nn import winograd4
 from striate.nn.build import Network
 from striate.nn.winograd4 import Wide
 from striate.visualize.attribution import attribute
@@ -126,6 +127,19 @@ def test_wide_convolutions_are_run_by_tiles() -> None:
         assert sum(isinstance(node.target, Wide) for node in steps.graph.nodes) == 6  # of 256 and 512 channels, no step
         assert torch.allclose(fx.Interpreter(model, graph=steps.graph).run(x), model(x), rtol=1e-4, atol=1e-5)
     assert not any(isinstance(part, Wide) for part in model.modules())
+
+
+def test_occlusion_runs_wide_convolutions_by_tiles_and_normalises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hooks that make other methods quicker would keep it from being taken apart."""
+    model = torchvision().models.resnet18(weights=None).eval()
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    tiled, normalised = list[int](), list[int]()
+    by_tiles, norm = winograd4.conv3x3, nn.BatchNorm2d.forward
+    monkeypatch.setattr(winograd4, "conv3x3", lambda x, *how: tiled.append(len(x)) or by_tiles(x, *how))
+    monkeypatch.setattr(nn.BatchNorm2d, "forward", lambda of, x: normalised.append(len(x)) or norm(of, x))
+    attribute(model, x, "occlusion", 1, window=8, stride=4)
+    assert sum(tiled) >= 6 * 15**2  # each of the windows
+    assert len(normalised) == 2 * 20  # of the whole image, and of the window that is tried
 
 
 def test_a_network_of_ours_in_halves(squeezenet: Network) -> None:
