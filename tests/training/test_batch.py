@@ -59,11 +59,15 @@ def in_a_process(size: int) -> str:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux says how much memory is taken")
 def test_where_memory_runs_out_what_is_found_trains_and_nothing_has_changed() -> None:
-    said = in_a_process(0)
-    numbers = re.fullmatch(r"(\d+) (\d+) .* ran, [\d,]+ ran out of memory, a tenth stays free\.\n", said)
-    assert numbers is not None, said
-    size, largest = int(numbers[1]), int(numbers[2])
-    assert 200 < size <= 0.9 * largest < 1293  # address space that nobody uses counts, another share of it each time
+    for _ in range(3):  # what of its address space a process leaves unused differs from one to the next
+        said = in_a_process(0)
+        numbers = re.fullmatch(r"(\d+) (\d+) .* ran, [\d,]+ ran out of memory, a tenth stays free\.\n", said)
+        assert numbers is not None, said
+        size, largest = int(numbers[1]), int(numbers[2])
+        assert size <= 0.9 * largest < 1293
+        if size > 400:
+            break
+    assert size > 400
     in_a_process(size)
 
 
