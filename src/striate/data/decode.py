@@ -202,7 +202,7 @@ def _jpeg(content: bytes, channels: int, grid: Grid, least: Grid, room: np.ndarr
     while by > 1 and (-(-grid[0] // by) < least[0] or -(-grid[1] // by) < least[1]):
         by //= 2
     height, width = -(-grid[0] // by), -(-grid[1] // by)
-    # to an even address it is written past the cache, from where it would have to be fetched again
+    # aligned rows are written past the cache, from where they would have to be fetched again
     room = None if room is None or room.size <= height * width * channels else room[1:]
     try:
         return simplejpeg.decode_jpeg(content, colours, min_height=height, min_width=width, buffer=room, strict=True)
