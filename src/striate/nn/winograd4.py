@@ -51,8 +51,7 @@ def fits(conv: nn.Conv2d) -> bool:
 def conv3x3(x: Tensor, turned: Tensor, bias: Tensor | None = None, padding: tuple[int, int] = (0, 0)) -> Tensor:
     """`conv2d(x, weight, bias, padding=padding)` by the weight as `turn` gives it.
 
-    x float32 N×C×H×W -> N×K×H'×W', channels last. Of random numbers
-    off by less than 4e-6 of the largest.
+    x float32 N×C×H×W -> N×K×H'×W', channels last. Of random numbers off by less than 4e-6 of the largest.
     """
     n, channels, *grid = x.shape
     rows, columns = (side + 2 * pad - FILTER + 1 for side, pad in zip(grid, padding, strict=True))

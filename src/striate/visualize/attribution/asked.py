@@ -128,8 +128,7 @@ def numbered(model: nn.Module, target: Target, count: int) -> Tensor | None:
         return None
     array = isinstance(target, Tensor | np.ndarray) and target.ndim > 0
     several = array or (isinstance(target, Sequence) and not isinstance(target, str))
-    listed = array and target.ndim == 1  # type: ignore[union-attr]
-    wanted: list[Any] = target.tolist() if listed else [*target] if several else [target] * count  # type: ignore
+    wanted: list[Any] = [*target] if several else [target] * count  # type: ignore[misc]
     if len(wanted) != count:
         raise Refusal(
             f"Cannot look for {len(wanted)} classes in {counted(count, 'image')}: one for each, or one for all."

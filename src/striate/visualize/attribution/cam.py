@@ -42,7 +42,7 @@ def grad_cam(
     """
 
     def weigh(value: Tensor, slopes: Tensor) -> Tensor:
-        return _sum(_mean(slopes), value).relu()
+        return _sum(slopes.mean((2, 3), keepdim=True), value).relu()
 
     return _mapped("grad-cam", model, x, target, layer, weigh, at_once, tick)
 
@@ -112,11 +112,7 @@ def _under_the_head(model: nn.Module, x: Tensor, target: Target, layer: str | No
 
 def _total(slopes: Tensor, value: Tensor) -> Tensor:
     """Over the cells, of slopes that may be the same in all of them (N×C×1×1)."""
-    return _mean(slopes) * value[0, 0].numel()
-
-
-def _mean(slopes: Tensor) -> Tensor:
-    return slopes if slopes.shape[2:] == (1, 1) else slopes.mean((2, 3), keepdim=True)
+    return slopes.mean((2, 3), keepdim=True) * value[0, 0].numel()
 
 
 def _sum(weights: Tensor, value: Tensor) -> Tensor:
